@@ -1,0 +1,1 @@
+"""What documents say: pure Python, no Django, no clock, no network, no database."""

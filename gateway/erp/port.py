@@ -1,0 +1,138 @@
+"""The ERP port: seven operations and five ways to fail, whatever stands behind them.
+
+ErpError
+├── Transient     nothing was done, or "later"            back off; no person
+├── InDoubt       it left and no usable answer came       ``find`` first, send again only if that says no
+├── Permanent     the same bytes would fail again         dead letter at once, in the ERP's own words
+├── NeedsHuman    the ERP asks a question                 exception case
+└── AuthFailed    stop the whole connection               no automatic retry: it may lock the account
+
+Every write carries a key made when the document was accepted. Values are absolute and a document is sent whole, so that
+twice equals once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from edi_maps.canonical import OrderAcknowledgment, PurchaseOrder, ShipNotice
+
+
+class ErpError(Exception):
+    """Base of the five. ``str()`` is for the person who opens the case: the ERP's own words, at most 400 characters."""
+
+
+class Transient(ErpError):
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class InDoubt(ErpError):
+    pass
+
+
+class Permanent(ErpError):
+    pass
+
+
+class NeedsHuman(ErpError):
+    pass
+
+
+class AuthFailed(ErpError):
+    pass
+
+
+class ChangeKind(StrEnum):
+    RELEASE = "release"
+    CHANGE = "change"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An order was released or changed and not yet settled."""
+
+    token: str  #: settles this change
+    order_key: str  #: the ERP's own key, for ``load``
+    revision: int
+    kind: ChangeKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErpOrder:
+    """An order as it stands in the ERP now: the whole of it."""
+
+    order_key: str
+    company: str  #: plant or company code; part of the business key
+    supplier_number: str
+    revision: int
+    cancelled: bool
+    record: PurchaseOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One document for the ERP."""
+
+    key: str  #: idempotency key, made when the document was accepted, at most 255 characters
+    kind: Literal["acknowledgment", "ship_notice"]
+    company: str
+    supplier_number: str
+    record: OrderAcknowledgment | ShipNotice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    state: Literal["done", "pending"]  #: pending: ask ``outcome`` later
+    erp_ref: str | None
+    replayed: bool  #: the ERP had this key already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    state: Literal["pending", "done", "refused"]
+    erp_ref: str | None = None
+    lines: tuple[tuple[str, str], ...] = ()  #: (line number, '' or the ERP's reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFact:
+    """One line of a reconciliation page."""
+
+    order_key: str
+    company: str
+    number: str
+    revision: int
+    supplier_number: str
+    open: bool
+    acknowledged_keys: tuple[str, ...] = ()
+    shipped_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    native_key: bool  #: the ERP refuses a second document with our key
+    async_submit: bool  #: accepted is not done
+    full_replace: bool  #: an acknowledgment replaces all earlier lines
+    lot: bool
+    sscc: bool
+    outbox: bool  #: ``changes`` needs no time cursor
+    cancel_ship_notice: bool
+    verify_by_read: bool
+    max_page: int
+
+
+class ErpPort(Protocol):
+    def changes(self, limit: int) -> Sequence[Change]: ...
+    def load(self, order_key: str) -> ErpOrder: ...
+    def settle(self, tokens: Sequence[str]) -> None: ...  # after our commit, never before
+    def submit(self, submission: Submission) -> Submitted: ...
+    def outcome(self, key: str) -> Outcome: ...
+    def find(self, kind: Literal["acknowledgment", "ship_notice"], key: str) -> str | None: ...
+    def snapshot(self, page: int) -> Sequence[OrderFact]: ...  # page 0, 1, …; an empty page is the end
+    def capabilities(self) -> Capabilities: ...

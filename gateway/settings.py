@@ -1,0 +1,227 @@
+"""Every setting of the gateway, read once from the environment; a wrong value stops the start with the reason.
+
+With nothing set the gateway runs on one machine: SQLite, the broker in memory, everything under ``var/``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _flag(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "1" if default else "0")
+    if value not in {"0", "1"}:
+        raise ImproperlyConfigured(f"{name} is {value!r}; say 1 or 0.")
+    return value == "1"
+
+
+def _number(name: str, default: float, *, least: float) -> float:
+    value = os.environ.get(name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; say a number.") from None
+    if number < least:
+        raise ImproperlyConfigured(f"{name} is {value}; it must be at least {least}.")
+    return number
+
+
+def _kept_secret(environment: str, file_name: str) -> str:
+    """The secret from the environment, else from a file only we can read, made at the first start."""
+    if value := os.environ.get(environment):
+        return value
+    path = DATA_DIR / file_name
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text("ascii").strip()
+    with os.fdopen(descriptor, "w") as file:
+        secret = secrets.token_urlsafe(48)
+        file.write(secret)
+    return secret
+
+
+#: Everything the gateway writes when it runs on one machine: database file, secrets.
+DATA_DIR = Path(os.environ.get("GATEWAY_DATA_DIR", BASE_DIR / "var")).resolve()
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"GATEWAY_DATA_DIR {DATA_DIR} cannot be made: {error}.") from error
+
+# -- Django
+DEBUG = _flag("GATEWAY_DEBUG", False)
+SECRET_KEY = _kept_secret("GATEWAY_SECRET_KEY", "django-secret-key")
+#: Wraps private keys and credentials at rest (partners/keystore.py). Lose it and they are lost: back it up apart.
+KEYSTORE_SECRET = _kept_secret("GATEWAY_KEYSTORE_SECRET", "keystore-secret")
+ALLOWED_HOSTS = os.environ.get("GATEWAY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("GATEWAY_TRUSTED_ORIGINS", "").split(",") if origin]
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = "gateway.wsgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_standardized_errors",
+    "csp",
+    "partners",
+    "gateway",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step on one machine
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# -- the browser's side: no script but ours, cookies over TLS when there is TLS
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+BEHIND_TLS = _flag("GATEWAY_TLS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_SSL_REDIRECT = False  # a redirected AS2 POST is a lost message; the proxy in front redirects browsers
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SESSION_COOKIE_AGE = 12 * 3600
+X_FRAME_OPTIONS = "DENY"
+#: AS2 bodies are read with request.read(), within the limit of the partner; this one is for forms and JSON.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+# -- database
+DATABASES = {
+    "default": dj_database_url.parse(
+        os.environ.get("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}"), conn_max_age=60
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # DEFERRED loses 99 % of concurrent writes to "database is locked"; FULL because an MDN follows the commit.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+
+# -- Celery: the alarm clock. Losing a message costs seconds, never a document.
+CELERY_BROKER_URL = os.environ.get("GATEWAY_BROKER_URL", "memory://")
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    raise ImproperlyConfigured(
+        "GATEWAY_BROKER_URL: kombu's filesystem broker reads half-written files and stops its worker. "
+        "Leave it unset (memory), or name RabbitMQ (amqp://…) or Redis (redis://…)."
+    )
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.05}  # kombu's default of 1.0 gives four tasks a second
+    if CELERY_BROKER_URL == "memory://"
+    else {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 1}
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_DEFAULT_QUEUE = "gateway"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+# -- durable work
+#: How long a claimed row belongs to its worker; longer than any time-out of a transport or an ERP.
+LEASE = timedelta(seconds=_number("GATEWAY_LEASE_S", 120, least=5))
+#: Every worker looks for due rows this often by itself, whatever became of the broker.
+POLL_S = _number("GATEWAY_POLL_S", 5, least=0.1)
+#: Minutes between tries; ± 20 % jitter; after the last one the delivery is a dead letter.
+RETRY_SCHEDULE_MIN = {
+    "translate": [0.1, 0.5, 1],
+    "apply": [0.1, 0.5, 1],
+    "erp": [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, *[10] * 46],  # about 8 hours: planned ERP outages are that long
+    "partner": [0.1, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300],
+}
+#: A delivery whose worker died this often is poison: dead letter, its neighbours go on.
+POISON_AFTER = 3
+#: How long an answer that came before its order waits for it.
+PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
+
+# -- the ERP is polled for released orders this often
+ERP_POLL_S = _number("GATEWAY_ERP_POLL_S", 5, least=0.1)
+
+# -- REST
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# -- logs: ids, never contents
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("GATEWAY_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "pyx12": {"level": "CRITICAL"},
+        "pyas2lib": {"level": "ERROR"},  # at DEBUG it writes decrypted payloads
+        "httpx": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+        "waitress": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
