@@ -351,4 +351,5 @@ def load(data: object) -> CanonicalRecord:
 
 def dump(record: CanonicalRecord) -> dict[str, Any]:
     """The record as JSON-ready data; what was not said is left out."""
-    return _ADAPTER.dump_python(record, mode="json", exclude_none=True)
+    data: dict[str, Any] = _ADAPTER.dump_python(record, mode="json", exclude_none=True)
+    return data
