@@ -1,0 +1,102 @@
+"""The registry of business events: the timeline of an order, the audit trail and later webhooks all read this one list."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.models import Event
+
+if TYPE_CHECKING:
+    from gateway.models import Delivery, Document, ExceptionCase, Order, Transmission
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one event means to a reader. ``lane`` says on whose side of the picture it stands."""
+
+    title: str
+    lane: str  #: "erp", "gateway" or "partner"
+
+
+EVENTS: Final[dict[str, Kind]] = {
+    "order.released": Kind("Order released by the ERP", "erp"),
+    "order.changed": Kind("Order changed by the ERP", "erp"),
+    "order.cancelled": Kind("Order cancelled by the ERP", "erp"),
+    "order.unchanged": Kind("ERP change without a difference for the supplier", "erp"),
+    "order.offered": Kind("Order ready for the supplier to fetch", "gateway"),
+    "order.acknowledged": Kind("Supplier answered the order", "partner"),
+    "order.shipped": Kind("Supplier announced a shipment", "partner"),
+    "order.ack_late": Kind("Supplier's answer is late", "gateway"),
+    "transmission.stored": Kind("Message received and stored", "partner"),
+    "transmission.repeated": Kind("Message repeated; the stored answer was given again", "partner"),
+    "transmission.refused": Kind("Message refused at the door", "partner"),
+    "transmission.answered": Kind("Message translated", "gateway"),
+    "transmission.prepared": Kind("Message prepared for the supplier", "gateway"),
+    "transmission.sent": Kind("Message handed over", "gateway"),
+    "transmission.receipted": Kind("Receipt verified: the supplier has it", "partner"),
+    "transmission.rejected": Kind("Supplier's receipt rejects the message", "partner"),
+    "document.translated": Kind("Document translated", "gateway"),
+    "document.parked": Kind("Document waits for its order", "gateway"),
+    "document.applied": Kind("Document checked against the order book", "gateway"),
+    "document.relayed": Kind("Document arrived where it was going", "gateway"),
+    "document.held": Kind("Document held for a person", "gateway"),
+    "document.rejected": Kind("Document rejected", "gateway"),
+    "document.discarded": Kind("Document discarded", "gateway"),
+    "document.replayed": Kind("Document read anew", "gateway"),
+    "document.acknowledged": Kind("Functional acknowledgment received", "partner"),
+    "delivery.pending": Kind("Delivery waits for its next try", "gateway"),
+    "delivery.sending": Kind("Delivery being tried", "gateway"),
+    "delivery.in_doubt": Kind("Delivery without an answer: looked up next", "gateway"),
+    "delivery.delivered": Kind("Delivered", "gateway"),
+    "delivery.dead": Kind("Delivery given up", "gateway"),
+    "delivery.cancelled": Kind("Delivery closed by a person", "gateway"),
+    "case.opened": Kind("Exception case opened", "gateway"),
+    "case.assigned": Kind("Exception case assigned", "gateway"),
+    "case.resolved": Kind("Exception case resolved", "gateway"),
+    "case.open": Kind("Exception case opened again", "gateway"),
+    "order.open": Kind("Order open", "gateway"),
+    "order.closed": Kind("Order closed", "gateway"),
+}
+
+
+def record(
+    name: str,
+    *,
+    correlation_id: uuid.UUID | None = None,
+    actor: str = "gateway",
+    partner_id: int | None = None,
+    order: Order | None = None,
+    transmission: Transmission | None = None,
+    document: Document | None = None,
+    delivery: Delivery | None = None,
+    case: ExceptionCase | None = None,
+    **data: Any,
+) -> Event:
+    """Add one event, in the transaction of what it tells.
+
+    Order, partner and correlation are taken from the document or transmission when not given. ``data`` holds ids, codes
+    and counts, never document contents.
+    """
+    if name not in EVENTS:
+        raise KeyError(f"{name} is not in the registry of events")
+    document = document or (delivery.document if delivery else None) or (case.document if case else None)
+    transmission = transmission or (delivery.transmission if delivery else None)
+    source = document or transmission
+    if source is not None:
+        correlation_id = correlation_id or source.correlation_id
+        partner_id = partner_id or source.partner_id
+    order = order or (document.order if document else None) or (case.order if case else None)
+    return Event.objects.create(
+        name=name,
+        correlation_id=correlation_id,
+        actor=actor,
+        partner_id=partner_id or (order.partner_id if order else None) or (case.partner_id if case else None),
+        order=order,
+        transmission=transmission,
+        document=document,
+        delivery=delivery,
+        case=case,
+        data=data,
+    )

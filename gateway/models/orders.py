@@ -1,0 +1,147 @@
+"""The order book's rows: what was ordered, promised and shipped, revision by revision."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+from django.db import models
+from django.utils import timezone
+
+#: Enough for every quantity and unit price a purchase order carries.
+_NUMBER = {"max_digits": 20, "decimal_places": 6}
+
+
+class OrderState(StrEnum):
+    OPEN = "open"
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+
+
+class ErpConnection(models.Model):
+    """One ERP we are connected to."""
+
+    code = models.SlugField(max_length=32, unique=True, help_text="Short name, part of every idempotency key.")
+    adapter = models.CharField(
+        max_length=32, default="rest_json", help_text="Which adapter of gateway/erp speaks to it."
+    )
+    base_url = models.URLField(
+        max_length=255, help_text="Where its interface answers, e.g. https://erp.example/gateway"
+    )
+    sealed_token = models.BinaryField(blank=True, default=b"", editable=False)
+    active = models.BooleanField(default=True, help_text="Untick to stop reading from it and writing to it.")
+    #: Set when the ERP refused our credentials: nothing is sent until a person clears it, tries could lock the account.
+    blocked_reason = models.TextField(blank=True)
+    polled_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Order(models.Model):
+    """One purchase order. Its key is (connection, company, number)."""
+
+    connection = models.ForeignKey(ErpConnection, models.PROTECT, related_name="orders")
+    company = models.CharField(max_length=32)
+    number = models.CharField(max_length=64)
+    erp_key = models.CharField(max_length=128)
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="orders")
+    state = models.CharField(max_length=16, default=OrderState.OPEN)
+    revision = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3, blank=True)
+    released_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
+    ack_due_at = models.DateTimeField(null=True)  #: when the answer to the current revision is late
+    acknowledged_revision = models.PositiveIntegerField(null=True)  #: the newest revision the supplier answered
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "company", "number"], name="order_once")]
+        indexes = [models.Index(fields=["partner", "number"], name="order_by_number")]
+
+    def __str__(self) -> str:
+        return f"order {self.number} ({self.company})"
+
+
+class OrderRevision(models.Model):
+    """The whole order as the ERP released it at one revision; never changed."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    record = models.JSONField()
+    fingerprint = models.CharField(max_length=64)  #: of the buyer-owned fields: an equal one is an echo, not a change
+    released_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["order", "number"], name="order_revision_once")]
+
+    def __str__(self) -> str:
+        return f"revision {self.number} of order {self.order_id}"
+
+
+class OrderLine(models.Model):
+    """One line as it stands now: ordered by the newest revision, promised by the newest answer, shipped in sum."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="lines")
+    line_number = models.CharField(max_length=20)
+    description = models.CharField(max_length=255, blank=True)
+    product_ids = models.JSONField(default=list)
+    unit = models.CharField(max_length=10, blank=True)
+    ordered = models.DecimalField(**_NUMBER)
+    unit_price = models.DecimalField(**_NUMBER, null=True)
+    requested_on = models.DateField(null=True)
+    deleted = models.BooleanField(default=False)  #: no longer in the newest revision
+    answered = models.BooleanField(default=False)  #: the supplier said something about it
+    confirmed = models.DecimalField(**_NUMBER, default=Decimal(0))
+    backordered = models.DecimalField(**_NUMBER, default=Decimal(0))
+    refused = models.DecimalField(**_NUMBER, default=Decimal(0))
+    promised_price = models.DecimalField(**_NUMBER, null=True)
+    promised_on = models.DateField(null=True)
+    shipped = models.DecimalField(**_NUMBER, default=Decimal(0))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["order", "line_number"], name="order_line_once")]
+
+    def __str__(self) -> str:
+        return f"line {self.line_number} of order {self.order_id}"
+
+    @property
+    def open(self) -> Decimal:
+        """Still to be shipped: ordered less shipped, never below zero; nothing when the line was deleted."""
+        return Decimal(0) if self.deleted else max(self.ordered - self.shipped, Decimal(0))
+
+
+class Promise(models.Model):
+    """One answer of the supplier to one line, as said; the history behind ``OrderLine.confirmed``."""
+
+    line = models.ForeignKey(OrderLine, models.PROTECT, related_name="promises")
+    document = models.ForeignKey("gateway.Document", models.PROTECT, related_name="promises")
+    position = models.PositiveIntegerField()
+    status = models.CharField(max_length=24)
+    code = models.CharField(max_length=8, blank=True)
+    quantity = models.DecimalField(**_NUMBER, null=True)
+    unit_price = models.DecimalField(**_NUMBER, null=True)
+    on = models.DateField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["document", "line", "position"], name="promise_once")]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.quantity}"
+
+
+class ShippedQuantity(models.Model):
+    """What one ship notice says of one line; ``active`` falls when a newer notice replaces or cancels the shipment."""
+
+    line = models.ForeignKey(OrderLine, models.PROTECT, related_name="shipments")
+    document = models.ForeignKey("gateway.Document", models.PROTECT, related_name="shipments")
+    position = models.PositiveIntegerField()
+    shipment_number = models.CharField(max_length=64, db_index=True)
+    quantity = models.DecimalField(**_NUMBER)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "shipped quantities"
+        constraints = [models.UniqueConstraint(fields=["document", "line", "position"], name="shipped_once")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} in {self.shipment_number}"

@@ -1,0 +1,112 @@
+"""What came or went over a transport, bytes as they were, and the interchanges found inside."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from enum import StrEnum
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+from partners.profiles import Direction
+
+
+class TransmissionState(StrEnum):
+    RECEIVED = "received"  #: raw bytes are kept, nothing more is promised
+    STORED = "stored"  #: accepted: duplicate key taken, work queued, answer made
+    ANSWERED = "answered"  #: translated; what it said is in documents, functional acknowledgment included
+    REFUSED = "refused"  #: failed at the door; kept for staff, holds no duplicate key
+    PREPARED = "prepared"  #: ours: bytes and Message-ID fixed before the first try
+    SENT = "sent"  #: ours: handed over, no receipt was asked for or it is still to come
+    RECEIPTED = "receipted"  #: ours: a valid receipt says the partner has it
+    REJECTED = "rejected"  #: ours: the partner's receipt says no
+
+
+class Blob(models.Model):
+    """Bytes under their own SHA-256; written once, never changed."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size_bytes = models.PositiveBigIntegerField()
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]}… ({self.size_bytes} bytes)"
+
+    @classmethod
+    def put(cls, data: bytes) -> Self:
+        """Keep ``data``; the same bytes are kept once."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        blob, _ = cls.objects.get_or_create(sha256=sha256, defaults={"size_bytes": len(data), "data": data})
+        return blob
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self.data)
+
+
+class Transmission(models.Model):
+    """One thing received or sent over a transport."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    correlation_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
+    direction = models.CharField(max_length=8, choices=[(d, d) for d in Direction])
+    channel = models.CharField(max_length=16)
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="transmissions")
+    state = models.CharField(max_length=16, default=TransmissionState.RECEIVED)
+    message_id = models.CharField(max_length=998, blank=True)  #: AS2 Message-ID or REST Idempotency-Key
+    format = models.CharField(max_length=16)  #: "x12", "portal_json" or "canonical_json"
+    sheet = models.CharField(max_length=32, blank=True)  #: for portal_json: whose shape
+    content_type = models.CharField(max_length=255, blank=True)
+    file_name = models.CharField(max_length=255, blank=True)  #: metadata only, never a path
+    headers = models.JSONField(default=dict)
+    raw = models.ForeignKey(Blob, models.PROTECT, related_name="+")  #: as it was on the wire
+    payload = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)  #: unwrapped; null: never got so far
+    digests = models.JSONField(default=dict)  #: algorithm → base64 of what the MIC covers
+    answer_status = models.PositiveSmallIntegerField(null=True)
+    answer_headers = models.JSONField(default=dict)
+    answer = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)
+    reason = models.TextField(blank=True)  #: why it was refused or rejected, for staff
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [
+            # Refused ones are left out: a corrected repeat under the same id must get in, and a stranger must not burn it.
+            models.UniqueConstraint(
+                fields=["partner", "channel", "message_id"],
+                condition=models.Q(direction="inbound") & ~models.Q(state="refused") & ~models.Q(message_id=""),
+                name="transmission_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"transmission {self.pk} ({self.channel} {self.direction})"
+
+
+class Interchange(models.Model):
+    """One ISA…IEA of a transmission, in or out."""
+
+    transmission = models.ForeignKey(Transmission, models.PROTECT, related_name="interchanges")
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="interchanges")
+    direction = models.CharField(max_length=8)
+    sender = models.CharField(max_length=40)  #: qualifier:id
+    receiver = models.CharField(max_length=40)
+    control_number = models.CharField(max_length=20)
+    usage = models.CharField(max_length=1, blank=True)
+    verdict = models.CharField(max_length=24, blank=True)
+    findings = models.JSONField(default=list)
+    repeats = models.ForeignKey("self", models.PROTECT, null=True, related_name="repeated_by")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "direction", "sender", "receiver", "control_number"],
+                condition=models.Q(repeats__isnull=True),
+                name="interchange_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"interchange {self.control_number} {self.sender} → {self.receiver}"

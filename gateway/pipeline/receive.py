@@ -1,0 +1,168 @@
+"""Receive: what arrived is stored, once, together with its work and its answer; only then may the answer be given."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, transaction
+
+from gateway import events, exception_queue, outbox, states
+from gateway.models import Blob, DeliveryKind, Transmission, TransmissionState
+from partners.profiles import Channel, Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """One message of a partner whose identity is established."""
+
+    channel: Channel
+    partner_id: int
+    format: str  #: "x12", "portal_json" or "canonical_json"
+    sheet: str = ""
+    message_id: str = ""  #: AS2 Message-ID or REST Idempotency-Key; empty: repeats cannot be told by it
+    raw: bytes = field(repr=False)  #: as it was on the wire
+    payload: bytes | None = field(default=None, repr=False)  #: unwrapped; None: it never got so far
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
+    file_name: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)  #: algorithm → base64 MIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the sender gets, byte for byte, now and at every repeat."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    transmission: Transmission
+    answer: Answer
+    repeated: bool  #: True: nothing new was stored, this is the answer of the first time
+
+
+class Conflict(Exception):
+    """The message id was used before, for other content. ``first`` is the transmission that holds it."""
+
+    def __init__(self, first: Transmission) -> None:
+        super().__init__(f"message id {first.message_id!r} was used for other content")
+        self.first = first
+
+
+def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -> Accepted:
+    """Store a message, its duplicate key, its answer and its work in one commit.
+
+    Args:
+        make_answer: makes the answer from the stored row, e.g. a signed MDN or a 202 with its address. Called inside the
+            transaction, so it must be quick and touch no network.
+
+    Raises:
+        Conflict: same message id, other content. Nothing is stored here; the door refuses with ``refuse``.
+    """
+    if first := _first(incoming):
+        return _repeat(incoming, first)
+    try:
+        with transaction.atomic():
+            row = _keep(incoming, "")
+            answer = make_answer(row)
+            _give(row, answer)
+            states.advance(row, TransmissionState.STORED, note={"bytes": len(incoming.payload or b"")})
+            outbox.enqueue(DeliveryKind.TRANSLATE, f"translate:{row.uid}", transmission=row)
+    except IntegrityError:
+        # Of two equal messages at once one commits; the other finds it here. Any other integrity error goes on.
+        first = _first(incoming)
+        if first is None:
+            raise
+        return _repeat(incoming, first)
+    return Accepted(transmission=row, answer=answer, repeated=False)
+
+
+def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Transmission:
+    """Keep a message that is not accepted, with its answer, and open a case; its message id stays free.
+
+    Args:
+        reason: a key of ``exception_queue.REASONS``.
+        summary: one line for the queue.
+        why: the whole reason, for staff only.
+    """
+    with transaction.atomic():
+        row = _keep(incoming, why)
+        _give(row, answer)
+        states.advance(row, TransmissionState.REFUSED, note={"reason": reason})
+        exception_queue.open_case(
+            reason,
+            summary=summary,
+            fingerprint=f"{reason}:{incoming.partner_id}:{incoming.channel}:{summary}",
+            detail={"why": why, "message_id": incoming.message_id},
+            partner_id=incoming.partner_id,
+            transmission=row,
+        )
+    return row
+
+
+def stored_answer(row: Transmission) -> Answer:
+    """The answer as it was given the first time."""
+    return Answer(
+        status=row.answer_status or 200,
+        headers=row.answer_headers,
+        body=row.answer.content if row.answer else b"",
+    )
+
+
+def _first(incoming: Incoming) -> Transmission | None:
+    if not incoming.message_id:
+        return None
+    return (
+        Transmission.objects.select_related("answer")
+        .filter(
+            partner_id=incoming.partner_id,
+            channel=incoming.channel,
+            direction=Direction.INBOUND,
+            message_id=incoming.message_id,
+        )
+        .exclude(state=TransmissionState.REFUSED)
+        .first()
+    )
+
+
+def _repeat(incoming: Incoming, first: Transmission) -> Accepted:
+    if not _same_content(incoming, first):
+        raise Conflict(first)
+    events.record("transmission.repeated", transmission=first)
+    return Accepted(transmission=first, answer=stored_answer(first), repeated=True)
+
+
+def _same_content(incoming: Incoming, first: Transmission) -> bool:
+    """Equal MIC where there is one (a re-encrypted repeat differs on the wire), else equal payload."""
+    for algorithm, digest in incoming.digests.items():
+        if algorithm in first.digests:
+            return hmac.compare_digest(first.digests[algorithm], digest)
+    return first.payload is not None and first.payload.content == incoming.payload
+
+
+def _keep(incoming: Incoming, why: str) -> Transmission:
+    return Transmission.objects.create(
+        direction=Direction.INBOUND,
+        channel=incoming.channel,
+        partner_id=incoming.partner_id,
+        format=incoming.format,
+        sheet=incoming.sheet,
+        message_id=incoming.message_id,
+        content_type=incoming.content_type[:255],
+        file_name=incoming.file_name[:255],
+        headers=dict(incoming.headers),
+        raw=Blob.put(incoming.raw),
+        payload=None if incoming.payload is None else Blob.put(incoming.payload),
+        digests=dict(incoming.digests),
+        reason=why,
+    )
+
+
+def _give(row: Transmission, answer: Answer) -> None:
+    row.answer_status, row.answer_headers, row.answer = answer.status, dict(answer.headers), Blob.put(answer.body)
+    row.save(update_fields=["answer_status", "answer_headers", "answer"])

@@ -1,0 +1,110 @@
+"""The state machines, and the only code that writes a ``state``.
+
+Transmission  received → stored → answered | refused          (in)
+              prepared → sent → receipted | rejected          (out)
+Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
+Delivery      pending ⇄ sending ⇄ in_doubt → delivered | dead → cancelled
+Case          open → resolved                    Order   open → cancelled | closed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.db import models
+
+from gateway import events
+from gateway.models import (
+    CaseState,
+    Delivery,
+    DeliveryState,
+    Document,
+    DocumentState,
+    ExceptionCase,
+    Order,
+    OrderState,
+    Transmission,
+    TransmissionState,
+)
+
+Stateful = Transmission | Document | Delivery | ExceptionCase | Order
+
+_T, _D, _V = TransmissionState, DocumentState, DeliveryState
+
+MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
+    Transmission: {
+        _T.RECEIVED: frozenset({_T.STORED, _T.REFUSED}),
+        _T.STORED: frozenset({_T.ANSWERED}),
+        _T.PREPARED: frozenset({_T.SENT, _T.RECEIPTED, _T.REJECTED}),
+        _T.SENT: frozenset({_T.RECEIPTED, _T.REJECTED}),
+    },
+    Document: {
+        _D.RECEIVED: frozenset({_D.TRANSLATED, _D.REJECTED, _D.HELD}),
+        _D.TRANSLATED: frozenset({_D.APPLIED, _D.PARKED, _D.HELD, _D.REJECTED, _D.RELAYED, _D.REPLAYED}),
+        _D.PARKED: frozenset({_D.TRANSLATED, _D.HELD, _D.DISCARDED, _D.REPLAYED}),
+        _D.APPLIED: frozenset({_D.RELAYED, _D.HELD, _D.REPLAYED, _D.DISCARDED}),
+        _D.HELD: frozenset({_D.TRANSLATED, _D.APPLIED, _D.DISCARDED, _D.REPLAYED}),
+        _D.REJECTED: frozenset({_D.REPLAYED, _D.DISCARDED}),
+    },
+    Delivery: {
+        _V.PENDING: frozenset({_V.SENDING, _V.CANCELLED}),
+        _V.SENDING: frozenset({_V.SENDING, _V.PENDING, _V.IN_DOUBT, _V.DELIVERED, _V.DEAD}),
+        _V.IN_DOUBT: frozenset({_V.SENDING, _V.DEAD, _V.CANCELLED}),
+        _V.DEAD: frozenset({_V.PENDING, _V.CANCELLED}),
+    },
+    ExceptionCase: {CaseState.OPEN: frozenset({CaseState.RESOLVED})},
+    Order: {OrderState.OPEN: frozenset({OrderState.CANCELLED, OrderState.CLOSED})},
+}
+
+
+class IllegalMove(Exception):
+    """The state machine has no such arrow."""
+
+
+class StaleState(Exception):
+    """Somebody else moved the row since it was read; what was about to be done is theirs now."""
+
+
+def advance(
+    row: Stateful,
+    to: str,
+    *,
+    only_if: models.Q | None = None,
+    actor: str = "gateway",
+    note: Mapping[str, Any] | None = None,
+    **also: Any,
+) -> None:
+    """Move ``row`` to ``to`` by one conditional UPDATE and record the event: of two workers one wins.
+
+    Args:
+        only_if: a further condition on the row, e.g. the fencing token.
+        note: data of the event: ids, codes and counts.
+        also: other fields written by the same UPDATE; expressions are allowed.
+
+    Raises:
+        IllegalMove: ``MOVES`` has no such arrow.
+        StaleState: the row has left the state this object was read in, or ``only_if`` no longer holds.
+    """
+    if to not in MOVES[type(row)].get(row.state, frozenset()):
+        raise IllegalMove(f"{row}: {row.state} → {to}")
+    rows = type(row)._default_manager.filter(pk=row.pk, state=row.state)
+    if only_if is not None:
+        rows = rows.filter(only_if)
+    if rows.update(state=to, **also) != 1:
+        raise StaleState(f"{row} is no longer {row.state}")
+    row.refresh_from_db(fields=["state", *also])
+    events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **(note or {}))
+
+
+_NAMES: Final = {
+    Transmission: "transmission",
+    Document: "document",
+    Delivery: "delivery",
+    ExceptionCase: "case",
+    Order: "order",
+}
+
+
+def _reference(row: Stateful) -> dict[str, Any]:
+    return {_NAMES[type(row)]: row}
