@@ -75,6 +75,307 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: this is not a document we can read: {reason}.",
         fix="Send the document in the format agreed for this channel.",
     ),
+    # -- X12 interchange: ISA to IEA
+    "too_large": Message(
+        severity=_E,
+        text="{where}: more than {limit}, so we stopped reading.",
+        fix="Split the file into several interchanges.",
+    ),
+    "interchange_header_missing": Message(
+        severity=_E,
+        text="{where}: there is no ISA segment; the file starts with {value}.",
+        fix="Wrap the document in an interchange: ISA, GS, ST … SE, GE, IEA.",
+    ),
+    "isa_width": Message(
+        severity=_W,
+        text="{where} has {length} characters where the fixed-width header has {expected}; we read it by its separators.",
+        fix="Pad the elements of the ISA with blanks to their fixed width; the segment has 106 bytes with its terminator.",
+    ),
+    "isa_value": Message(
+        severity=_W,
+        text="{where}: {value!r} is not {expected}.",
+        fix="Correct the element of the ISA segment.",
+    ),
+    "delimiter_invalid": Message(
+        severity=_E,
+        text="{where}: the {which} is {value!r}: {reason}.",
+        fix="Use four different characters that are neither letters, digits nor blanks and never occur in the data.",
+    ),
+    "bytes_outside_interchange": Message(
+        severity=_W,
+        text="{where}: {count} bytes stand outside any interchange and were passed over.",
+        fix="Send nothing before ISA and nothing after IEA.",
+    ),
+    "line_break_in_segment": Message(
+        severity=Severity.NOTE,
+        text="{where}: {count} segments were wrapped over several lines; the line breaks were taken out.",
+        fix="End a line only after a segment terminator.",
+    ),
+    "interchange_control_number_invalid": Message(
+        severity=_E,
+        text="{where}: the interchange control number is {value!r}, not nine digits.",
+        fix="Number your interchanges with nine digits in ISA13.",
+    ),
+    "interchange_control_number_mismatch": Message(
+        severity=_E,
+        text="{where} says {value!r}, the header ISA13 says {expected!r}.",
+        fix="Repeat the control number of ISA13 in IEA02.",
+    ),
+    "group_count": Message(
+        severity=_E,
+        text="{where} counts {value!r} functional groups, we found {expected}.",
+        fix="Count the GS segments of the interchange in IEA01.",
+    ),
+    "interchange_trailer_missing": Message(
+        severity=_E,
+        text="{where}: the interchange has no IEA segment; the file may be cut off.",
+        fix="Send the whole file again, to its IEA segment.",
+    ),
+    "interchange_empty": Message(
+        severity=_W,
+        text="{where}: the interchange holds no functional group.",
+        fix="Send an interchange only when there is something in it.",
+    ),
+    "set_outside_group": Message(
+        severity=_E,
+        text="{where}: a transaction set starts outside a functional group (no GS before it).",
+        fix="Put the transaction set between GS and GE.",
+    ),
+    "segment_outside_set": Message(
+        severity=_E,
+        text="{where}: {value!r} stands where no such segment can stand.",
+        fix="Send only ISA, TA1, GS, GE and IEA outside transaction sets, each in its place.",
+    ),
+    # -- X12 functional group: GS to GE
+    "group_header_invalid": Message(
+        severity=_E,
+        text="{where}: {value!r} is not {expected}.",
+        fix="Fill all eight elements of the GS segment.",
+    ),
+    "group_not_supported": Message(
+        severity=_E,
+        text="{where}: we do not take functional groups of kind {value!r}.",
+        fix="Agree the document with us first, or correct GS01.",
+    ),
+    "version_not_supported": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a version of X12.",
+        fix="Send the version agreed, for example 004010, in GS08.",
+    ),
+    "version_approximate": Message(
+        severity=Severity.NOTE,
+        text="{where}: we have no guide for version {value!r} and read it by the guide for {expected}.",
+        fix="Nothing, unless something was read wrongly; the agreed versions avoid the doubt.",
+        actor=Actor.NOBODY,
+    ),
+    "group_control_number_invalid": Message(
+        severity=_E,
+        text="{where}: the group control number is {value!r}, not one to nine digits.",
+        fix="Number your functional groups with one to nine digits in GS06.",
+    ),
+    "group_control_number_repeated": Message(
+        severity=_E,
+        text="{where}: the group control number {value!r} was used before in this interchange.",
+        fix="Give every functional group a number of its own.",
+    ),
+    "group_control_number_mismatch": Message(
+        severity=_E,
+        text="{where} says {value!r}, the header GS06 says {expected!r}.",
+        fix="Repeat the control number of GS06 in GE02.",
+    ),
+    "set_count": Message(
+        severity=_E,
+        text="{where} counts {value!r} transaction sets, we found {expected}.",
+        fix="Count the ST segments of the group in GE01.",
+    ),
+    "group_trailer_missing": Message(
+        severity=_E,
+        text="{where}: the functional group has no GE segment.",
+        fix="Close every functional group with GE.",
+    ),
+    # -- X12 transaction set: ST to SE
+    "set_code_missing": Message(
+        severity=_E,
+        text="{where}: the transaction set does not say what it is ({value!r}).",
+        fix="Send the three digits of the transaction set in ST01, for example 855.",
+    ),
+    "set_not_supported": Message(
+        severity=_E,
+        text="{where}: we have no guide for transaction set {value!r}.",
+        fix="Agree the document with us first, or correct ST01.",
+    ),
+    "set_not_in_group": Message(
+        severity=_E,
+        text="{where}: a {value} does not belong into a functional group {expected!r}.",
+        fix="Send each kind of transaction set in a group of its own kind: PO 850, PR 855, SH 856.",
+    ),
+    "set_control_number_invalid": Message(
+        severity=_E,
+        text="{where}: the control number of the transaction set is {value!r}, not four to nine characters.",
+        fix="Number the sets of a group with four to nine digits in ST02.",
+    ),
+    "set_control_number_repeated": Message(
+        severity=_E,
+        text="{where}: the control number {value!r} was used before in this functional group.",
+        fix="Give every transaction set of a group a number of its own.",
+    ),
+    "set_control_number_mismatch": Message(
+        severity=_E,
+        text="{where} says {value!r}, the header ST02 says {expected!r}.",
+        fix="Repeat the control number of ST02 in SE02.",
+    ),
+    "segment_count": Message(
+        severity=_E,
+        text="{where} counts {value!r} segments, we found {expected} from ST to SE.",
+        fix="Count the segments of the set in SE01, ST and SE included.",
+    ),
+    "set_trailer_missing": Message(
+        severity=_E,
+        text="{where}: the transaction set has no SE segment; it may be cut off.",
+        fix="Close every transaction set with SE.",
+    ),
+    "findings_capped": Message(
+        severity=Severity.NOTE,
+        text="Only the first {count} findings of this transaction set are listed.",
+        fix="Correct these first and send the document again.",
+    ),
+    # -- X12 segments and elements
+    "segment_unknown": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a segment we know.",
+        fix="Leave the segment out, or correct its identifier.",
+    ),
+    "segment_not_in_set": Message(
+        severity=_E,
+        text="{where}: a {segment} segment does not belong into this transaction set.",
+        fix="Leave the segment out.",
+    ),
+    "segment_unexpected": Message(
+        severity=_E,
+        text="{where}: a {segment} segment may not stand here{after}.",
+        fix="Keep the segments in the order of the guide.",
+    ),
+    "segment_missing": Message(
+        severity=_E,
+        text="{where}: the segment is required before this place and was not sent.",
+        fix="Add the segment.",
+    ),
+    "segment_repeat": Message(
+        severity=_E,
+        text="{where}: the segment is repeated more than {limit} times.",
+        fix="Send at most {limit} of these segments in a row.",
+    ),
+    "segment_too_long": Message(
+        severity=_E,
+        text="{where}: the segment has {length}, more than {limit}; the rest was not read.",
+        fix="Check that every segment ends with the segment terminator.",
+    ),
+    "loop_repeat": Message(
+        severity=_E,
+        text="{where}: the {segment} loop is repeated more than {limit} times.",
+        fix="Send at most {limit} of these loops.",
+    ),
+    "element_missing": Message(
+        severity=_E,
+        text="{where}: {name} is required and was not sent.",
+        fix="Fill the element.",
+    ),
+    "element_condition": Message(
+        severity=_E,
+        text="{where}: {name} must be sent {condition}.",
+        fix="Send the elements that belong together, or none of them.",
+    ),
+    "element_exclusion": Message(
+        severity=_E,
+        text="{where}: only one of {condition} may be sent.",
+        fix="Send one of these elements only.",
+    ),
+    "element_extra": Message(
+        severity=_E,
+        text="{where}: the segment has more elements than the {limit} it may have.",
+        fix="Leave out what stands after the last element of the guide.",
+    ),
+    "trailing_separator": Message(
+        severity=Severity.NOTE,
+        text="{where}: the segment ends with empty elements.",
+        fix="End a segment after its last filled element.",
+    ),
+    "element_short": Message(
+        severity=_E,
+        text="{where}: {value!r} is shorter than the {limit} characters of {name}.",
+        fix="Send at least {limit} characters.",
+    ),
+    "element_long": Message(
+        severity=_E,
+        text="{where}: {value!r} is longer than the {limit} characters of {name}.",
+        fix="Send at most {limit} characters.",
+    ),
+    "element_characters": Message(
+        severity=_E,
+        text="{where}: {name} holds characters that are not allowed: {value!r}.",
+        fix="Leave out control characters.",
+    ),
+    "element_number": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a number, as {name} must be.",
+        fix="Send digits, with at most one leading minus and, where allowed, one decimal point.",
+    ),
+    "element_code": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a code we accept for {name}.",
+        fix="Use one of: {codes}.",
+    ),
+    "element_date": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a date.",
+        fix="Send {name} as CCYYMMDD, for example 20260924.",
+    ),
+    "element_time": Message(
+        severity=_E,
+        text="{where}: {value!r} is not a time.",
+        fix="Send {name} as HHMM or HHMMSS, from 0000 to 2359.",
+    ),
+    # -- X12 hierarchy: the HL segments of a ship notice
+    "hl_id_missing": Message(
+        severity=_E,
+        text="{where}: the level has no number.",
+        fix="Number the HL segments of a set in HL01, starting with 1.",
+    ),
+    "hl_id_repeated": Message(
+        severity=_E,
+        text="{where}: the level number {value!r} was used before in this set.",
+        fix="Give every HL segment a number of its own.",
+    ),
+    "hl_parent_missing": Message(
+        severity=_W,
+        text="{where}: a level {value!r} does not name its parent; we placed it by its order.",
+        fix="Name the parent level in HL02.",
+    ),
+    "hl_parent_unknown": Message(
+        severity=_E,
+        text="{where}: no level {value!r} stands before this one; we placed the level by its order.",
+        fix="Name in HL02 the HL01 of a level that was sent before.",
+    ),
+    "hl_parent_level": Message(
+        severity=_W,
+        text="{where}: a level {value!r} does not belong under {expected}.",
+        fix="Nest shipment, order, tare, pack and item as agreed.",
+    ),
+    "hl_cycle": Message(
+        severity=_E,
+        text="{where}: the level names itself as its parent.",
+        fix="Name in HL02 the level above.",
+    ),
+    "hl_level_unknown": Message(
+        severity=_W,
+        text="{where}: {value!r} is not a level we know; it was kept.",
+        fix="Use S shipment, O order, T tare, P pack, I item.",
+    ),
+    "hl_depth": Message(
+        severity=_E,
+        text="{where}: the levels are nested deeper than {limit}.",
+        fix="Nest at most {limit} levels.",
+    ),
     # -- partner and agreement
     "unknown_partner": Message(
         severity=_E,

@@ -12,6 +12,7 @@ class Segment:
     elements: list[str]
     position: int = 0  #: in its transaction set, ST = 1
     offset: int = 0  #: byte offset in the file
+    raw: str = ""  #: as it came, delimiters included, without the terminator; '' for a segment that is being built
 
     @property
     def id(self) -> str:
@@ -26,8 +27,11 @@ class Segment:
 class Loop:
     """One occurrence of a loop of the guide.
 
-    ``id`` is the guide's xid (``HEADER``, ``N1``, ``PO1``, ``ACK`` …). An HL loop has id ``HL``, its level code
-    (S, O, T, P, I …) in ``level`` and its HL children among ``loops``, placed by HL02 whatever their order on the wire.
+    ``id`` is the guide's xid without ``_LOOP``, which is the identifier of its first segment (``N1``, ``PO1``, ``ACK`` …).
+    The root of a transaction set has id ``''``: it holds ST, the header and the footer segments and SE, and as loops N1,
+    N9, PO1, CTT …; the header, detail and footer of the guide are not loops of the tree. An HL loop has id ``HL``, its
+    level code (S, O, T, P, I …) in ``level`` and its HL children among ``loops``, placed by HL02 whatever their order on
+    the wire. Segments the guide does not know are kept where the reader stood.
     """
 
     id: str

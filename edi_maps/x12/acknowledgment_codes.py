@@ -1,0 +1,114 @@
+"""Which finding becomes which code of an acknowledgment: one table per element of the TA1 and the 997.
+
+A finding absent from every table is never reported in an acknowledgment (a note, or our own trouble). Sources: X12 004010,
+elements I18 (TA105), 720 (AK304), 723 (AK403), 718 (AK502) and 716 (AK905).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from edi_maps.findings import Finding, Severity
+
+#: TA105 for a finding about the interchange as a whole.
+INTERCHANGE_NOTES: Final[dict[str, str]] = {
+    "interchange_control_number_mismatch": "001",
+    "delimiter_invalid": "004",
+    "interchange_control_number_invalid": "018",
+    "group_count": "021",
+    "set_outside_group": "022",
+    "segment_outside_set": "022",
+    "interchange_header_missing": "022",
+    "interchange_trailer_missing": "023",
+    "group_header_invalid": "024",
+    "interchange_empty": "024",
+    "too_large": "024",
+}
+
+#: TA105 for a wrong element of the ISA, by the number of the element.
+ISA_NOTES: Final = (
+    "",
+    *["010", "011", "012", "013", "005", "006", "007", "008", "014", "015", "016", "017", "018", "019", "020", "027"],
+)
+
+#: Findings after which nothing of the interchange can be trusted: TA104 is R, not E.
+REFUSES_INTERCHANGE: Final = frozenset(
+    {"delimiter_invalid", "interchange_control_number_invalid", "interchange_header_missing", "too_large", "unreadable"}
+)
+
+#: AK905, a finding about the functional group.
+GROUP: Final[dict[str, str]] = {
+    "group_not_supported": "1",
+    "version_not_supported": "2",
+    "group_trailer_missing": "3",
+    "group_control_number_mismatch": "4",
+    "set_count": "5",
+    "group_control_number_invalid": "6",
+    "group_control_number_repeated": "19",
+}
+
+#: AK502, a finding about the transaction set as a whole.
+TRANSACTION_SET: Final[dict[str, str]] = {
+    "set_not_supported": "1",
+    "set_not_in_group": "1",
+    "set_trailer_missing": "2",
+    "set_control_number_mismatch": "3",
+    "segment_count": "4",
+    "set_code_missing": "6",
+    "set_control_number_invalid": "7",
+    "set_control_number_repeated": "23",
+}
+
+#: AK304, a finding about a segment and its place.
+SEGMENT: Final[dict[str, str]] = {
+    "segment_unknown": "1",
+    "segment_unexpected": "2",
+    "segment_missing": "3",
+    "loop_repeat": "4",
+    "segment_repeat": "5",
+    "segment_not_in_set": "6",
+    "hl_depth": "7",
+    "segment_too_long": "8",
+}
+
+#: AK403, a finding about an element or a component of it.
+ELEMENT: Final[dict[str, str]] = {
+    "element_missing": "1",
+    "element_condition": "2",
+    "element_extra": "3",
+    "element_short": "4",
+    "element_long": "5",
+    "element_characters": "6",
+    "element_number": "6",
+    "element_code": "7",
+    "element_date": "8",
+    "element_time": "9",
+    "element_exclusion": "10",
+    "hl_id_missing": "1",
+    "hl_id_repeated": "7",
+    "hl_parent_unknown": "7",
+    "hl_parent_level": "7",
+    "hl_cycle": "7",
+}
+
+
+def interchange_note(findings: Iterable[Finding]) -> tuple[str, str]:
+    """TA104 and TA105 for the findings of one interchange: the first error speaks, else the first warning.
+
+    Returns:
+        ``("A", "000")`` when nothing is wrong; ``E`` when the interchange was read in spite of the fault, ``R`` when not.
+    """
+    for severity in (Severity.ERROR, Severity.WARNING):
+        for found in findings:
+            note = _note(found)
+            if note and found.severity is severity:
+                refused = severity is Severity.ERROR and found.code in REFUSES_INTERCHANGE
+                return ("R" if refused else "E", note)
+    return ("A", "000")
+
+
+def _note(found: Finding) -> str | None:
+    if found.segment == "ISA" and found.element and found.code in {"isa_width", "isa_value"}:
+        return ISA_NOTES[found.element]
+    return "022" if found.code == "unreadable" else INTERCHANGE_NOTES.get(found.code)
