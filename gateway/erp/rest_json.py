@@ -75,7 +75,9 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, write: boo
         try:
             return _decode(body)
         except ValueError:
-            raise unclear(f"The ERP answered {status} with something that is not JSON: {_words(body)}") from None
+            raise unclear(
+                f"The ERP answered {status} with something that is not JSON: {_words(body)[:200]!r}"
+            ) from None
     code, text = _problem(body)
     message = _cut(
         f"{status} {code}: {text}" if code else f"{status}: {text}" if text else f"The ERP answered {status}."
@@ -200,7 +202,7 @@ class RestJsonErp:
         content: JsonValue = None,
     ) -> JsonValue:
         """One request, classified; see ``classify`` for what is raised."""
-        body = None if content is None else json.dumps(content, ensure_ascii=False).encode()
+        body = None if content is None else json.dumps(content).encode()
         unclear = InDoubt if write else Transient
         try:
             headers = {} if body is None else {"Content-Type": "application/json"}
@@ -337,7 +339,7 @@ def _problem(body: bytes) -> tuple[str, str]:
 
 
 def _words(body: bytes) -> str:
-    return _cut(body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")) or "nothing"
+    return _cut(body[: 4 * MAX_MESSAGE].decode("utf-8", "replace"))
 
 
 def _cut(text: str) -> str:
