@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from decimal import Decimal
 from enum import StrEnum
 
@@ -41,6 +42,8 @@ class ErpConnection(models.Model):
 class Order(models.Model):
     """One purchase order. Its key is (connection, company, number)."""
 
+    #: What suppliers' systems call it: several companies may have an order of the same number.
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     connection = models.ForeignKey(ErpConnection, models.PROTECT, related_name="orders")
     company = models.CharField(max_length=32)
     number = models.CharField(max_length=64)
