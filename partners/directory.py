@@ -1,0 +1,225 @@
+"""Finds trading partners: the only way the rest of the gateway learns who somebody is and on what terms.
+
+Every answer is a frozen ``Profile``, built afresh from a handful of rows, with the certificates usable at that moment.
+Suspended partners are found too: the doors must tell "suspended" from "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Q
+from django.utils import timezone
+
+from partners import models, profiles
+from partners.models import ApiKey, Certificate, OwnIdentity, TradingPartner
+from partners.models.api_key import digest_of, prefix_of
+from partners.models.choices import ApiEnvironment, CertificateRole
+from partners.profiles import CertificateRef, Profile
+
+#: A busy key is not a busy row: its last use is written at most this often.
+LAST_USED_EVERY: Final = timedelta(minutes=1)
+_MEGABYTE: Final = 1024 * 1024
+
+
+class UnknownPartner(LookupError):
+    """No trading partner has this primary key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCaller:
+    """Who called with an API key."""
+
+    profile: Profile
+    env: ApiEnvironment
+    key_id: int
+    prefix: str  #: what may be logged of the key
+
+
+def profile(partner_id: int, *, now: datetime | None = None) -> Profile:
+    """The partner with this primary key.
+
+    Args:
+        now: decides which certificates are usable; the present moment when not given.
+
+    Raises:
+        UnknownPartner: there is none.
+        KeystoreError: a private key of ours does not open.
+    """
+    found = _find({"pk": partner_id}, now)
+    if found is None:
+        raise UnknownPartner(f"no trading partner has the key {partner_id}")
+    return found
+
+
+def by_code(code: str, *, now: datetime | None = None) -> Profile | None:
+    return _find({"code": code}, now)
+
+
+def by_as2_pair(our_name: str, their_name: str, *, now: datetime | None = None) -> Profile | None:
+    """The partner whose AS2 link joins exactly these two names; upper and lower case differ (RFC 4130, 6.2)."""
+    return _find(
+        {"as2__own_identity__as2_name": our_name, "as2__own_identity__active": True, "as2__their_name": their_name}, now
+    )
+
+
+def by_isa(qualifier: str, identifier: str, *, now: datetime | None = None) -> Profile | None:
+    """The partner that sends under this ISA05 and ISA06, padded or not."""
+    return _find({"x12__their_qualifier": qualifier.rstrip(" "), "x12__their_id": identifier.rstrip(" ")}, now)
+
+
+def by_supplier_number(number: str, *, now: datetime | None = None) -> Profile | None:
+    """The partner that the ERP knows by this number."""
+    return _find({"supplier_numbers__number": number}, now)
+
+
+def by_api_key(secret: str, *, now: datetime | None = None) -> ApiCaller | None:
+    """Who this API key belongs to; None for a wrong, expired or revoked one, without saying which.
+
+    Writes the key's last use, at most once a minute.
+    """
+    now = now or timezone.now()
+    prefix = prefix_of(secret)
+    key = ApiKey.objects.filter(prefix=prefix).first() if prefix else None
+    if key is None:
+        digest_of(secret)  # the same work as for a known prefix
+        return None
+    if not key.opens_with(secret) or not key.usable(now):
+        return None
+    if key.last_used_at is None or now - key.last_used_at >= LAST_USED_EVERY:
+        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(last_used_at=now)
+    return ApiCaller(
+        profile=profile(key.partner_id, now=now), env=ApiEnvironment(key.env), key_id=key.pk, prefix=key.prefix
+    )
+
+
+def own_as2_names() -> frozenset[str]:
+    """The AS2 names that are ours: what an AS2-To may say."""
+    return frozenset(OwnIdentity.objects.filter(active=True).values_list("as2_name", flat=True))
+
+
+def _find(where: Mapping[str, str | int | bool], now: datetime | None) -> Profile | None:
+    # What a stranger's header or envelope says is looked up here: no name of ours holds a control character or half a
+    # surrogate pair, and PostgreSQL refuses to be asked for one.
+    if any(isinstance(value, str) and not value.isprintable() for value in where.values()):
+        return None
+    rows = TradingPartner.objects.filter(**where)
+    partner = rows.select_related("x12__own_identity", "as2__own_identity", "ack").first()
+    return None if partner is None else _profile(partner, now or timezone.now())
+
+
+def _profile(partner: TradingPartner, now: datetime) -> Profile:
+    x12: models.X12Terms | None = getattr(partner, "x12", None)
+    ack: models.AckTerms | None = getattr(partner, "ack", None)
+    as2: models.As2Link | None = getattr(partner, "as2", None)
+    return Profile(
+        id=partner.pk,
+        code=partner.code,
+        name=partner.name,
+        state=profiles.PartnerState(partner.state),
+        supplier_numbers=tuple(partner.supplier_numbers.values_list("number", flat=True)),
+        agreements=tuple(_agreement(row) for row in partner.agreements.all()),
+        x12=_x12_terms(x12) if x12 else profiles.X12Terms(),
+        ack=_ack_terms(ack) if ack else profiles.AckTerms(),
+        as2=_as2_terms(as2, now) if as2 else None,
+    )
+
+
+def _agreement(row: models.DocumentAgreement) -> profiles.Agreement:
+    return profiles.Agreement(
+        document=row.document,
+        direction=profiles.Direction(row.direction),
+        channel=profiles.Channel(row.channel),
+        format=row.format,
+        sheet=row.sheet,
+    )
+
+
+def _x12_terms(row: models.X12Terms) -> profiles.X12Terms:
+    return profiles.X12Terms(
+        our_qualifier=row.own_identity.isa_qualifier,
+        our_id=row.own_identity.isa_id,
+        our_group_id=row.own_identity.group_id,
+        their_qualifier=row.their_qualifier,
+        their_id=row.their_id,
+        their_group_id=row.their_group_id,
+        version=row.version,
+        version_suffix=row.version_suffix,
+        element=row.element,
+        segment=row.segment,
+        component=row.component,
+        repetition=row.repetition,
+        newline_after_segment=row.newline_after_segment,
+        usage=row.usage,
+        functional_ack=profiles.FunctionalAck(row.functional_ack),
+        relaxed=frozenset(row.relaxed),
+    )
+
+
+def _ack_terms(row: models.AckTerms) -> profiles.AckTerms:
+    price = row.price_tolerance_percent
+    return profiles.AckTerms(
+        due_after=timedelta(hours=row.due_after_hours),
+        quantity_tolerance=row.quantity_tolerance_percent / 100,
+        price_tolerance=None if price is None else price / 100,
+        days_early=row.days_early,
+        days_late=row.days_late,
+    )
+
+
+def _as2_terms(row: models.As2Link, now: datetime) -> profiles.As2Terms:
+    ours, theirs = _Certificates(now), _Certificates(now)
+    rows = Certificate.objects.accepted(now).select_related("private_key")
+    for certificate in rows.filter(Q(partner=row.partner_id) | Q(own_identity=row.own_identity_id)):
+        if certificate.partner_id is not None:
+            theirs.add(certificate)
+        elif certificate.sealed_key is not None:  # one of ours without its key can neither sign nor decrypt
+            ours.add(certificate)
+    return profiles.As2Terms(
+        our_name=row.own_identity.as2_name,
+        their_name=row.their_name,
+        url=row.url or None,
+        signed=row.signed,
+        encrypted=row.encrypted,
+        compressed=row.compressed,
+        digest=row.digest,
+        cipher=row.cipher,
+        signed_mdn=row.signed_mdn,
+        our_signing=ours.in_use(CertificateRole.SIGN),
+        our_decryption=ours.accepted(CertificateRole.ENCRYPT),
+        their_signing=theirs.accepted(CertificateRole.SIGN),
+        their_encryption=theirs.in_use(CertificateRole.ENCRYPT),
+        verify_tls=row.verify_tls,
+        timeout_s=float(row.timeout_s),
+        max_bytes=row.max_megabytes * _MEGABYTE,
+    )
+
+
+class _Certificates:
+    """One side's certificates, best first, each key opened once."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._rows: list[tuple[Certificate, CertificateRef]] = []
+
+    def add(self, row: Certificate) -> None:
+        key = row.sealed_key
+        ref = CertificateRef(
+            fingerprint=row.fingerprint,
+            certificate_pem=row.certificate_pem.encode("ascii"),
+            private_key_pem=key.reveal() if key else None,
+        )
+        self._rows.append((row, ref))
+
+    def accepted(self, role: CertificateRole) -> tuple[CertificateRef, ...]:
+        """What may arrive: everything with that role, from the day it is here."""
+        return tuple(ref for row, ref in self._rows if row.role in (role, CertificateRole.BOTH))
+
+    def in_use(self, role: CertificateRole) -> tuple[CertificateRef, ...]:
+        """What we use ourselves: from the day it is taken into use."""
+        return tuple(
+            ref for row, ref in self._rows if row.role in (role, CertificateRole.BOTH) and row.used_at(self._now)
+        )

@@ -1,0 +1,121 @@
+"""The values a column may take, as callables: a new value is one line in ``profiles`` or ``canonical``, no migration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, get_args
+
+from edi_maps.canonical import CanonicalRecord
+from partners.profiles import Channel, Direction, FunctionalAck, PartnerState
+
+Choices = list[tuple[str, str]]
+
+
+class CertificateRole(StrEnum):
+    SIGN = "sign"
+    ENCRYPT = "encrypt"
+    BOTH = "both"
+
+
+class ApiEnvironment(StrEnum):
+    """A test key never touches live data, nor the reverse."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class ControlNumberKind(StrEnum):
+    INTERCHANGE = "interchange"  #: ISA13
+    GROUP = "group"  #: GS06
+    SET = "set"  #: ST02
+
+
+#: Which forms a document can have on a channel. The first is the usual one.
+FORMATS_ON: Final[dict[Channel, tuple[str, ...]]] = {
+    Channel.AS2: ("x12",),
+    Channel.REST: ("canonical_json", "x12"),
+    Channel.PORTAL_JSON: ("portal_json",),
+    Channel.WEB: ("canonical_json",),
+}
+
+_LABELS: Final = {
+    "as2": "AS2",
+    "rest": "REST API",
+    "portal_json": "Portal JSON",
+    "web": "Web pages",
+    "x12": "X12",
+    "canonical_json": "Canonical JSON",
+    "inbound": "They send it to us",
+    "outbound": "We send it to them",
+    "full": "Every transaction set (997 with AK2 to AK5)",
+    "group": "The group only (997 with AK1 and AK9)",
+    "none": "None",
+    "both": "Sign and encrypt",
+    "sha256": "SHA-256",
+    "sha384": "SHA-384",
+    "sha512": "SHA-512",
+    "aes128_cbc": "AES-128-CBC",
+    "aes192_cbc": "AES-192-CBC",
+    "aes256_cbc": "AES-256-CBC",
+    "aes128_gcm": "AES-128-GCM",
+    "aes256_gcm": "AES-256-GCM",
+    "P": "P: production",
+    "T": "T: test",
+    "I": "I: information",
+}
+
+
+def _labelled(values: Iterable[str]) -> Choices:
+    return [(str(value), _LABELS.get(value, value.replace("_", " ").capitalize())) for value in values]
+
+
+def partner_states() -> Choices:
+    return _labelled(PartnerState)
+
+
+def channels() -> Choices:
+    return _labelled(FORMATS_ON)
+
+
+def formats() -> Choices:
+    return _labelled(dict.fromkeys(name for names in FORMATS_ON.values() for name in names))
+
+
+def directions() -> Choices:
+    return _labelled(Direction)
+
+
+def documents() -> Choices:
+    """Every canonical document type there is."""
+    return _labelled(
+        name for record in get_args(CanonicalRecord) for name in get_args(record.model_fields["type"].annotation)
+    )
+
+
+def functional_acks() -> Choices:
+    return _labelled(FunctionalAck)
+
+
+def digests() -> Choices:
+    return _labelled(("sha256", "sha384", "sha512"))
+
+
+def ciphers() -> Choices:
+    return _labelled(("aes128_cbc", "aes192_cbc", "aes256_cbc", "aes128_gcm", "aes256_gcm"))
+
+
+def usages() -> Choices:
+    return _labelled(("P", "T", "I"))
+
+
+def certificate_roles() -> Choices:
+    return _labelled(CertificateRole)
+
+
+def api_environments() -> Choices:
+    return _labelled(ApiEnvironment)
+
+
+def control_number_kinds() -> Choices:
+    return _labelled(ControlNumberKind)

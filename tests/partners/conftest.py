@@ -1,0 +1,41 @@
+"""One buyer and its suppliers, invented, with keys made for the occasion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import pytest
+
+from partners import certificates
+from partners.models import Certificate, CertificateRole, OwnIdentity, TradingPartner
+
+NOW = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@cache
+def pair(name: str, *, made: datetime = NOW - timedelta(days=30), days: int = 365) -> tuple[str, bytes]:
+    """A certificate and its private key; the same for the same arguments, because RSA keys are slow to make."""
+    return certificates.self_signed(name, now=made, valid_for=timedelta(days=days), bits=2048)
+
+
+def give_certificate(
+    owner: OwnIdentity | TradingPartner, name: str, *, role: CertificateRole = CertificateRole.BOTH, **more: object
+) -> Certificate:
+    """Add the certificate of ``pair(name)``; ours come with their key."""
+    pem, key = pair(name)
+    side = {"own_identity": owner} if isinstance(owner, OwnIdentity) else {"partner": owner}
+    certificate = Certificate.objects.create(role=role, certificate_pem=pem, **side, **more)
+    if isinstance(owner, OwnIdentity):
+        certificate.keep_private_key(certificates.read_private_key(key))
+    return certificate
+
+
+@pytest.fixture
+def plant(db: None) -> OwnIdentity:
+    return OwnIdentity.objects.create(name="Main plant", as2_name="PLANT-AS2", isa_qualifier="01", isa_id="004512377")
+
+
+@pytest.fixture
+def acme(plant: OwnIdentity) -> TradingPartner:
+    return TradingPartner.objects.create(code="ACME", name="ACME Castings", state="live")
