@@ -64,6 +64,7 @@ def enqueue(
     transmission: Transmission | None = None,
     document: Document | None = None,
     erp: ErpConnection | None = None,
+    company: str = "",
     lanes: Iterable[str] = (),
 ) -> Delivery:
     """Add a delivery in the transaction of the work it stands for; a key that is there already changes nothing.
@@ -82,6 +83,7 @@ def enqueue(
             "transmission": transmission,
             "document": document,
             "connection": erp,
+            "company": company,
             "partner_id": source.partner_id if source else None,
             "due_at": Now(),
         },

@@ -38,6 +38,9 @@ class Delivery(models.Model):
     document = models.ForeignKey("gateway.Document", models.PROTECT, null=True, related_name="deliveries")
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, null=True, related_name="+")
     connection = models.ForeignKey("gateway.ErpConnection", models.PROTECT, null=True, related_name="+")
+    company = models.CharField(
+        max_length=32, blank=True
+    )  #: for the ERP: whose orders of the document this one is about
     due_at = models.DateTimeField(default=timezone.now)
     token = models.PositiveIntegerField(default=0)  #: fencing: a finish with an older token changes nothing
     owner = models.CharField(max_length=100, blank=True)

@@ -1,0 +1,51 @@
+"""A Celery worker inside this process: how the gateway runs on one machine without a broker."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Final
+
+from celery.worker import WorkController
+
+from gateway.celery import app
+
+#: Seconds until a worker that has not begun to consume is a fault.
+_READY_S: Final = 20
+
+
+class EmbeddedWorker:
+    """Start once in each serving process, after any fork: threads do not survive one."""
+
+    def __init__(self, concurrency: int = 4) -> None:
+        self._ready = threading.Event()
+        app.finalize()
+        app.set_default()
+        ready = self._ready
+
+        class Worker(WorkController):
+            # The bare controller sends no worker_ready signal.
+            def on_consumer_ready(self, consumer: Any) -> None:
+                ready.set()
+
+        self._worker = Worker(
+            app=app,
+            hostname=f"embedded@{os.getpid()}",
+            pool_cls="threads",
+            concurrency=concurrency,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+        )
+        self._thread = threading.Thread(target=self._worker.start, name="embedded-worker", daemon=True)
+
+    def start(self) -> None:
+        """Raises RuntimeError when the worker does not begin to consume in time."""
+        self._thread.start()
+        if not self._ready.wait(_READY_S):
+            raise RuntimeError(f"the embedded worker did not start within {_READY_S} seconds")
+
+    def stop(self) -> None:
+        """Let running tasks end, take no new ones."""
+        self._worker.stop()
+        self._thread.join(timeout=10)

@@ -1,0 +1,168 @@
+"""Apply: a supplier's answer meets the order it answers.
+
+It is compared first. What the partner's tolerances allow goes into the order book and on to the ERP; what they do not waits
+for a person with both sides shown. An answer that came before its order is parked, with a deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from edi_maps import canonical
+from edi_maps.canonical import OrderAcknowledgment, ShipNotice
+from gateway import exception_queue, order_book, outbox, states
+from gateway.models import DeliveryKind, Document, DocumentState, Order
+from gateway.pipeline.translate import apply_lanes
+from partners import directory
+from partners.profiles import Profile
+
+
+def run(claim: outbox.Claim, *, now: datetime) -> None:
+    """Handle one claimed delivery of kind ``apply``.
+
+    Raises:
+        outbox.Fenced: the claim was lost; nothing was written.
+    """
+    document = claim.delivery.document
+    if document is None:
+        raise ValueError(f"{claim.delivery} names no document")
+    with transaction.atomic():
+        if document.state in {DocumentState.TRANSLATED, DocumentState.PARKED}:
+            apply(document, now=now)
+        # Any other state: a person or an earlier try has decided already, and there is nothing left to do here.
+        outbox.finish(claim)
+
+
+def apply(document: Document, *, now: datetime) -> None:
+    """Compare, then apply, hold or park; in the caller's transaction."""
+    record = canonical.load(document.record)
+    profile = directory.profile(document.partner_id)
+    try:
+        orders = _orders(profile, record)
+    except order_book.AmbiguousOrder as ambiguous:
+        _hold(document, "order_ambiguous", str(ambiguous), {"why": str(ambiguous)})
+        return
+    if orders is None:
+        _park(document, now=now)
+        return
+    if document.state == DocumentState.PARKED:
+        states.advance(document, DocumentState.TRANSLATED, parked_until=None)
+    document.order = orders[0]
+    document.save(update_fields=["order"])
+    if _repeats_the_last(document, orders):
+        states.advance(document, DocumentState.APPLIED, note={"repeat": True})
+        states.advance(document, DocumentState.DISCARDED, note={"reason": "says what the last one said"})
+        return
+    if not document.approved_by:
+        reason, differences = compare(record, orders, profile)
+        if differences:
+            held = [found for found in differences if found.severity == "error"]
+            if held:
+                _hold(document, reason, _summary(document, profile, held), _both_sides(document, differences))
+                return
+    carry_out(document, record, orders, now=now)
+
+
+def compare(
+    record: canonical.CanonicalRecord, orders: Sequence[Order], profile: Profile
+) -> tuple[str, list[order_book.Difference]]:
+    """What differs between an answer and its orders, and the reason a case about it would have."""
+    if isinstance(record, OrderAcknowledgment):
+        differences = order_book.compare_acknowledgment(orders[0], record, profile.ack)
+        stale = any(found.field == "revision" for found in differences)
+        return ("acknowledgment_stale" if stale else "acknowledgment_differs"), differences
+    if isinstance(record, ShipNotice):
+        return "ship_notice_differs", order_book.compare_ship_notice(record, orders, profile.ack)
+    raise ValueError(f"a {record.type} is not an answer to an order")
+
+
+def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Sequence[Order], *, now: datetime) -> None:
+    """Write the answer into the order book and queue it for the ERP, in the caller's transaction."""
+    if isinstance(record, OrderAcknowledgment):
+        order_book.apply_acknowledgment(orders[0], record, document, now=now)
+    elif isinstance(record, ShipNotice):
+        order_book.apply_ship_notice(record, document, orders, now=now)
+    states.advance(document, DocumentState.APPLIED)
+    relayed_to = {(order.connection_id, order.company): order for order in orders}
+    for order in relayed_to.values():
+        mine = [one for one in orders if (one.connection_id, one.company) == (order.connection_id, order.company)]
+        outbox.enqueue(
+            DeliveryKind.ERP,
+            f"{order.connection.code}:{order.company}:{document.type}:{document.number[:60]}:{document.uid}",
+            document=document,
+            erp=order.connection,
+            company=order.company,
+            lanes=[f"erp:order:{one.pk}" for one in mine],
+        )
+
+
+def orders_of(document: Document) -> list[Order] | None:
+    """The orders a document answers, None when one of them is not known."""
+    return _orders(directory.profile(document.partner_id), canonical.load(document.record))
+
+
+def wake_parked(order: Order) -> None:
+    """Queue what waited for this order, in the transaction that makes the order."""
+    lane = f"apply:{order.partner_id}:{order.number[:100]}"
+    parked = Document.objects.filter(partner_id=order.partner_id, state=DocumentState.PARKED).order_by("pk")
+    for document in parked:
+        record = canonical.load(document.record)
+        lanes = apply_lanes(document, record)
+        if lane in lanes:
+            outbox.enqueue(DeliveryKind.APPLY, f"apply:{document.uid}:order:{order.pk}", document=document, lanes=lanes)
+
+
+def _orders(profile: Profile, record: canonical.CanonicalRecord) -> list[Order] | None:
+    numbers = order_book.orders_of(record) if isinstance(record, ShipNotice) else [getattr(record, "order_number", "")]
+    orders = [order_book.find(profile.id, number) for number in numbers]
+    known = [order for order in orders if order is not None]
+    return known if known and len(known) == len(orders) else None
+
+
+def _repeats_the_last(document: Document, orders: Sequence[Order]) -> bool:
+    """True when the newest applied document about these orders says the very same: a business duplicate."""
+    last = (
+        Document.objects.filter(
+            partner_id=document.partner_id,
+            order__in=orders,
+            type=document.type,
+            number=document.number,
+            state__in=[DocumentState.APPLIED, DocumentState.RELAYED],
+        )
+        .exclude(pk=document.pk)
+        .order_by("-pk")
+        .first()
+    )
+    return last is not None and last.record == document.record
+
+
+def _park(document: Document, *, now: datetime) -> None:
+    if document.state != DocumentState.PARKED:
+        states.advance(document, DocumentState.PARKED, parked_until=now + settings.PARK_FOR)
+
+
+def _hold(document: Document, reason: str, summary: str, detail: dict[str, object]) -> None:
+    states.advance(document, DocumentState.HELD, note={"reason": reason})
+    exception_queue.open_case(
+        reason,
+        summary=summary[:255],
+        fingerprint=f"{reason}:{document.uid}",
+        detail=detail,
+        partner_id=document.partner_id,
+        order=document.order,
+        document=document,
+        transmission=document.transmission,
+    )
+
+
+def _summary(document: Document, profile: Profile, held: Sequence[order_book.Difference]) -> str:
+    more = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
+    return f"{profile.code}, {document.type.replace('_', ' ')} {document.number}: {held[0].text}{more}"
+
+
+def _both_sides(document: Document, differences: Sequence[order_book.Difference]) -> dict[str, object]:
+    return {"lines": [found.as_dict() for found in differences], "findings": document.findings}

@@ -1,0 +1,265 @@
+"""Decide: what a person chose about an exception case, carried out and recorded in one transaction.
+
+accept    the document goes on as it is, differences and all
+replay    the stored bytes are read anew, with the maps and terms of today
+discard   the document ends here
+retry     a dead letter is tried again under its old key
+close     nothing to do any more; says why in the note
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.db import transaction
+from django.utils import timezone
+
+from edi_maps import canonical, formats, x12
+from gateway import exception_queue, outbox, states
+from gateway.erp.port import ErpError, ErpOrder
+from gateway.models import (
+    CaseState,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Document,
+    DocumentState,
+    ErpConnection,
+    ExceptionCase,
+    Interchange,
+    Transmission,
+    TransmissionState,
+)
+from gateway.pipeline import apply, dispatch, release, translate
+from partners import directory
+from partners.profiles import Channel, Direction
+
+
+class NotPossible(Exception):
+    """The choice does not fit the case as it stands now; the words are for the screen."""
+
+
+_P = ParamSpec("_P")
+
+
+def _one_transaction(
+    choice: Callable[Concatenate[ExceptionCase, _P], None],
+) -> Callable[Concatenate[ExceptionCase, _P], None]:
+    """Run a choice in one transaction on the case as it stands; of two people one wins, the other is told."""
+
+    @wraps(choice)
+    def decided(case: ExceptionCase, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            with transaction.atomic():
+                case.refresh_from_db()
+                if case.state != CaseState.OPEN:
+                    raise NotPossible("This case was resolved meanwhile; look at its history.")
+                choice(case, *args, **kwargs)
+        except (states.StaleState, states.IllegalMove) as moved:
+            raise NotPossible(f"Something moved while you were deciding ({moved}). Look again.") from moved
+
+    return decided
+
+
+@_one_transaction
+def accept(case: ExceptionCase, *, actor: str, note: str = "") -> None:
+    """Let the held document go on with its differences: into the order book and to the ERP, or out to the supplier."""
+    document = _held(case)
+    record = canonical.load(document.record)
+    document.approved_by = actor
+    document.save(update_fields=["approved_by"])
+    if document.direction == Direction.OUTBOUND:
+        _send_held(document, record, actor)
+    else:
+        orders = apply.orders_of(document)
+        if orders is None:
+            raise NotPossible("Its order is not in the order book: it can be replayed when the order is there.")
+        states.advance(document, DocumentState.TRANSLATED, actor=actor)
+        apply.carry_out(document, record, orders, now=timezone.now())
+    exception_queue.resolve(case, exception_queue.Resolution.ACCEPTED, actor=actor, note=note)
+
+
+def replay(case: ExceptionCase, *, actor: str, note: str = "") -> None:
+    """Read the stored bytes, or the order in the ERP, again, with the maps and the partner's terms as they are now."""
+    # The network is asked before the transaction, never inside.
+    found = _load_again(case) if "order_key" in case.detail else None
+    _replay(case, found, actor=actor, note=note)
+
+
+@_one_transaction
+def _replay(case: ExceptionCase, found: tuple[ErpConnection, ErpOrder] | None, *, actor: str, note: str) -> None:
+    if found is not None:
+        release.take_in(*found, now=timezone.now())
+    elif case.document is not None:
+        _replay_document(case.document, actor)
+    elif case.transmission is not None:
+        _replay_transmission(case.transmission, actor)
+    else:
+        raise NotPossible("This case names nothing that could be read again.")
+    exception_queue.resolve(case, exception_queue.Resolution.REPLAYED, actor=actor, note=note)
+
+
+@_one_transaction
+def discard(case: ExceptionCase, *, actor: str, note: str = "") -> None:
+    """End the document here: nothing of it reaches the order book, the ERP or the supplier. Its bytes are kept."""
+    if case.document is not None and case.document.state != DocumentState.DISCARDED:
+        for delivery in case.document.deliveries.filter(state__in=[DeliveryState.PENDING, DeliveryState.DEAD]):
+            outbox.cancel(delivery, actor=actor)
+        states.advance(case.document, DocumentState.DISCARDED, actor=actor)
+    exception_queue.resolve(case, exception_queue.Resolution.DISCARDED, actor=actor, note=note)
+
+
+@_one_transaction
+def retry(case: ExceptionCase, *, actor: str, note: str = "") -> None:
+    """Try a dead letter again; a message the partner's receipt rejected leaves as a new one, with a new id."""
+    delivery = case.delivery
+    if case.reason == "erp_auth_failed":
+        _unblock(case)
+    elif delivery is None:
+        raise NotPossible("This case has no delivery to try again.")
+    elif delivery.state != DeliveryState.DEAD:
+        raise NotPossible(f"The delivery is {delivery.state}; only one that was given up can be tried again.")
+    elif delivery.transmission is not None and delivery.transmission.state == TransmissionState.REJECTED:
+        _resubmit(delivery, delivery.transmission, actor)
+    else:
+        outbox.revive(delivery, actor=actor)
+    exception_queue.resolve(case, exception_queue.Resolution.RETRIED, actor=actor, note=note)
+
+
+@_one_transaction
+def close(case: ExceptionCase, *, actor: str, note: str = "") -> None:
+    """Nothing is to be done any more. A dead letter is closed with its case, so that its lane goes on."""
+    if case.delivery is not None and case.delivery.state == DeliveryState.DEAD:
+        outbox.cancel(case.delivery, actor=actor)
+    exception_queue.resolve(case, exception_queue.Resolution.CLOSED, actor=actor, note=note)
+
+
+def _held(case: ExceptionCase) -> Document:
+    document = case.document
+    if document is None or document.state != DocumentState.HELD or document.record is None:
+        raise NotPossible("There is no held document to accept.")
+    return document
+
+
+def _send_held(document: Document, record: canonical.CanonicalRecord, actor: str) -> None:
+    profile = directory.profile(document.partner_id)
+    agreement = profile.agreement(document.type, Direction.OUTBOUND)
+    if agreement is None or not isinstance(record, canonical.PurchaseOrder):
+        raise NotPossible(
+            f"No agreement lets a {document.type.replace('_', ' ')} leave for {profile.code}; add one first."
+        )
+    states.advance(document, DocumentState.TRANSLATED, actor=actor)
+    document.channel, document.format = agreement.channel, agreement.format
+    document.save(update_fields=["channel", "format"])
+    dispatch.order(profile, agreement, record, document, now=timezone.now())
+
+
+def _replay_document(document: Document, actor: str) -> None:
+    """A successor takes the document's place; a document with effects in the order book is not replayed."""
+    if document.direction == Direction.OUTBOUND:
+        if document.state != DocumentState.HELD or document.record is None:
+            raise NotPossible(f"The document is {document.state}; only a held one can be sent again.")
+        _send_held(document, canonical.load(document.record), actor)
+        return
+    if document.state not in {DocumentState.HELD, DocumentState.REJECTED, DocumentState.PARKED}:
+        raise NotPossible(
+            f"The document is {document.state}; only one that is held, parked or rejected can be replayed."
+        )
+    if document.transmission is None or document.transmission.payload is None:
+        raise NotPossible("Its bytes are not in the store.")
+    profile = directory.profile(document.partner_id)
+    data = document.transmission.payload.content
+    if document.format == "x12":
+        found = _same_set(document, x12.read(data, relaxed=profile.x12.relaxed))
+        record, findings, verdict = found.record, list(found.findings), found.verdict
+    else:
+        reading = formats.read(document.format, data, sheet=document.transmission.sheet)
+        record, findings, verdict = reading.record, list(reading.findings), reading.verdict
+    states.advance(document, DocumentState.REPLAYED, actor=actor)
+    successor = Document.objects.get(pk=document.pk)
+    successor.pk, successor.uid, successor.successor_of = None, uuid.uuid4(), document
+    successor._state.adding = True
+    successor.state, successor.parked_until, successor.approved_by = DocumentState.RECEIVED, None, ""
+    successor.save()
+    translate.judge(successor, profile, record, findings, verdict)
+
+
+def _same_set(document: Document, interchanges: list[x12.Interchange]) -> x12.TransactionSet:
+    """The transaction set this document was made from, found by its numbers and its place."""
+    for interchange in interchanges:
+        for group in interchange.groups:
+            for position, found in enumerate(group.sets):
+                if (group.control_number[:20], found.control_number[:20], position) == (
+                    document.group_control,
+                    document.set_control,
+                    document.position,
+                ):
+                    return found
+    raise NotPossible("Its transaction set is not found in the stored bytes any more.")
+
+
+def _replay_transmission(transmission: Transmission, actor: str) -> None:
+    """A message refused or unreadable is read again as if it came now; its partner has had an answer already."""
+    if transmission.payload is None:
+        raise NotPossible(
+            "It was never unwrapped: without a good signature its content counts for nothing. Ask for it again."
+        )
+    if transmission.documents.exclude(state=DocumentState.REJECTED).exists():
+        raise NotPossible("Documents of this message are in work already; replay them one by one.")
+    if transmission.state == TransmissionState.REFUSED:
+        raise NotPossible("It was refused at the door and its sender told so: ask for it again.")
+    for interchange in Interchange.objects.filter(transmission=transmission, repeats__isnull=False):
+        raise NotPossible(
+            f"Interchange {interchange.control_number} counts as a repeat; discard it, or ask for a new number."
+        )
+    outbox.enqueue(
+        DeliveryKind.TRANSLATE, f"translate:{transmission.uid}:{uuid.uuid4().hex[:8]}", transmission=transmission
+    )
+
+
+def _load_again(case: ExceptionCase) -> tuple[ErpConnection, ErpOrder]:
+    connection = ErpConnection.objects.filter(code=case.detail.get("connection")).first()
+    if connection is None:
+        raise NotPossible("The ERP connection of this case is gone.")
+    try:
+        found = release.port_of(connection).load(str(case.detail["order_key"]))
+    except ErpError as error:
+        raise NotPossible(f"The ERP does not give the order: {error}") from error
+    if directory.by_supplier_number(found.supplier_number) is None:
+        raise NotPossible(f"Still no partner has supplier number {found.supplier_number}; add it to one first.")
+    return connection, found
+
+
+def _unblock(case: ExceptionCase) -> None:
+    code = case.fingerprint.rpartition(":")[2]
+    if not ErpConnection.objects.filter(pk=code).update(blocked_reason=""):
+        raise NotPossible("The ERP connection of this case is gone.")
+    outbox.wake_on_commit(DeliveryKind.ERP)
+
+
+def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:
+    """The same payload as a new message: the old id has its verdict and keeps it."""
+    again = Transmission.objects.create(
+        direction=Direction.OUTBOUND,
+        channel=Channel.AS2,
+        partner_id=rejected.partner_id,
+        format=rejected.format,
+        state=TransmissionState.PREPARED,
+        content_type=rejected.content_type,
+        file_name=rejected.file_name,
+        correlation_id=rejected.correlation_id,
+        raw=rejected.payload or rejected.raw,
+        payload=rejected.payload,
+    )
+    rejected.documents.update(transmission=again)
+    outbox.cancel(delivery, actor=actor)
+    outbox.enqueue(
+        DeliveryKind.PARTNER,
+        f"partner:again:{again.uid}",
+        transmission=again,
+        document=delivery.document,
+        lanes=list(delivery.lanes.values_list("key", flat=True)),
+    )

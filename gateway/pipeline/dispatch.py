@@ -1,0 +1,156 @@
+"""Dispatch: a document that leaves for a partner gets its wire bytes, its control numbers and its delivery in one commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from edi_maps import x12
+from edi_maps.canonical import PurchaseOrder
+from gateway import events, exception_queue, outbox, states
+from gateway.models import Blob, DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
+from partners import control_numbers
+from partners.profiles import Agreement, Channel, Direction, Profile
+
+#: Functional identifier codes (GS01) of what we send.
+_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA"}
+
+
+def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, document: Document, *, now: datetime) -> None:
+    """Send an order to its supplier by the way both agreed on.
+
+    On AS2 an 850 is written and delivered; where the supplier fetches its orders it is there from this commit on.
+    """
+    if agreement.channel is not Channel.AS2:
+        states.advance(document, DocumentState.RELAYED)
+        events.record("order.offered", document=document, channel=agreement.channel)
+        return
+    envelope = envelope_for(profile, now=now)
+    document.code, document.version = "850", profile.x12.version
+    try:
+        data = x12.write(record, envelope)
+    except ValueError as refused:
+        # The ERP's text cannot be said in X12 with this partner's separators: a person changes one or the other.
+        hold_unwritable(document, str(refused))
+        return
+    send_x12(
+        profile,
+        data,
+        envelope,
+        documents=[document],
+        key=f"partner:{document.uid}",
+        lanes=[f"partner:order:{document.order_id}"],
+        correlation_id=document.correlation_id,
+    )
+
+
+def functional_acknowledgment(
+    profile: Profile, make: Callable[[x12.Envelope], bytes | None], *, answered: Transmission, key: str, now: datetime
+) -> None:
+    """Send the 997 (and TA1 where due) that ``make`` writes into the envelope it is given; None sends nothing."""
+    if profile.as2 is None or profile.as2.url is None:
+        return
+    envelope = envelope_for(profile, now=now)
+    data = make(envelope)
+    if data is None:
+        return
+    document = Document.objects.create(
+        direction=Direction.OUTBOUND,
+        channel=Channel.AS2,
+        partner_id=profile.id,
+        type="functional_acknowledgment",
+        format="x12",
+        code="997",
+        version=profile.x12.version,
+        correlation_id=answered.correlation_id,
+    )
+    states.advance(document, DocumentState.TRANSLATED)
+    send_x12(profile, data, envelope, documents=[document], key=key, lanes=[], correlation_id=answered.correlation_id)
+
+
+def send_x12(
+    profile: Profile,
+    data: bytes,
+    envelope: x12.Envelope,
+    *,
+    documents: Iterable[Document],
+    key: str,
+    lanes: Iterable[str],
+    correlation_id: uuid.UUID,
+) -> Transmission:
+    """Keep the interchange that is to go out, and its delivery."""
+    transmission = Transmission.objects.create(
+        direction=Direction.OUTBOUND,
+        channel=Channel.AS2,
+        partner_id=profile.id,
+        format="x12",
+        state=TransmissionState.PREPARED,
+        content_type="application/edi-x12",
+        file_name=f"{envelope.interchange_number:09d}.edi",
+        correlation_id=correlation_id,
+        raw=(blob := Blob.put(data)),
+        payload=blob,
+    )
+    interchange = Interchange.objects.create(
+        transmission=transmission,
+        partner_id=profile.id,
+        direction=Direction.OUTBOUND,
+        sender=f"{envelope.sender_qualifier}:{envelope.sender_id}",
+        receiver=f"{envelope.receiver_qualifier}:{envelope.receiver_id}",
+        control_number=f"{envelope.interchange_number:09d}",
+        usage=envelope.usage,
+    )
+    for position, document in enumerate(documents):
+        document.transmission, document.interchange = transmission, interchange
+        document.group_code = _GROUP_CODES[document.code]
+        document.group_control = str(envelope.group_number)
+        document.set_control = f"{envelope.set_number + position:04d}"
+        document.save(
+            update_fields=[
+                "transmission", "interchange", "code", "version", "group_code", "group_control", "set_control"
+            ]
+        )  # fmt: skip
+    events.record("transmission.prepared", transmission=transmission, document=document)
+    outbox.enqueue(DeliveryKind.PARTNER, key, transmission=transmission, document=document, lanes=lanes)
+    return transmission
+
+
+def envelope_for(profile: Profile, *, now: datetime) -> x12.Envelope:
+    """The next envelope to this partner: its terms and fresh control numbers. Inside the transaction of what is sent."""
+    terms = profile.x12
+    return x12.Envelope(
+        sender_qualifier=terms.our_qualifier,
+        sender_id=terms.our_id,
+        sender_group_id=terms.our_group_id,
+        receiver_qualifier=terms.their_qualifier,
+        receiver_id=terms.their_id,
+        receiver_group_id=terms.their_group_id,
+        interchange_number=control_numbers.allocate(profile.id, "interchange"),
+        group_number=control_numbers.allocate(profile.id, "group"),
+        version=terms.version,
+        version_suffix=terms.version_suffix,
+        usage=terms.usage,
+        delimiters=x12.Delimiters(
+            element=terms.element,
+            segment=terms.segment,
+            component=terms.component,
+            repetition=terms.repetition if terms.version >= "004020" else None,
+        ),
+        newline_after_segment=terms.newline_after_segment,
+        at=now,
+    )
+
+
+def hold_unwritable(document: Document, why: str) -> None:
+    """A record that cannot be written for its partner waits for a person."""
+    states.advance(document, DocumentState.HELD)
+    exception_queue.open_case(
+        "document_unwritable",
+        summary=f"{document.type} {document.number} cannot be written for the supplier",
+        fingerprint=f"document_unwritable:{document.uid}",
+        detail={"why": why},
+        document=document,
+        order=document.order,
+        partner_id=document.partner_id,
+    )

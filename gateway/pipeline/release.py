@@ -1,0 +1,178 @@
+"""Release: what changed in an ERP comes into the order book and leaves for the supplier.
+
+The ERP is told that a change is settled only after our commit; until then it names the change again, and an order at a
+revision we know already changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from edi_maps import canonical
+from edi_maps.canonical import PurchaseOrder, Purpose
+from gateway import erp, exception_queue, order_book, states
+from gateway.erp.port import AuthFailed, Change, ErpError, ErpOrder, ErpPort, Permanent, Transient
+from gateway.models import CaseState, Document, DocumentState, ErpConnection, ExceptionCase
+from gateway.pipeline import dispatch
+from gateway.pipeline.apply import wake_parked
+from partners import directory, keystore
+from partners.profiles import Direction, PartnerState
+
+log = logging.getLogger(__name__)
+
+#: Changes asked for at once.
+_PAGE = 100
+
+
+def poll_all(*, now: datetime) -> int:
+    """Ask every active ERP whose turn it is for changes; returns how many were settled."""
+    settled = 0
+    for connection in ErpConnection.objects.filter(active=True, blocked_reason=""):
+        turn = Q(polled_at=None) | Q(polled_at__lte=now - timedelta(seconds=settings.ERP_POLL_S))
+        # The conditional UPDATE is the lock: of several pollers one takes this turn.
+        if ErpConnection.objects.filter(turn, pk=connection.pk).update(polled_at=now):
+            settled += poll(connection, now=now)
+    return settled
+
+
+def poll(connection: ErpConnection, *, now: datetime) -> int:
+    """Take in all that one ERP has released or changed; returns how many changes were settled."""
+    settled = 0
+    try:
+        port = port_of(connection)
+        while changes := port.changes(_PAGE):
+            done = [change.token for change in changes if _take_in(connection, port, change, now=now)]
+            if done:
+                port.settle(done)
+                settled += len(done)
+            if len(done) < len(changes) or len(changes) < _PAGE:
+                break
+    except AuthFailed as refused:
+        block(connection, str(refused))
+    except ErpError as error:
+        # Read again at the next turn: nothing was settled that we did not keep.
+        log.warning("erp=%s changes not read: %s", connection.code, error)
+    return settled
+
+
+def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Document | None:
+    """One order as it stands in the ERP into the order book, and on to its supplier; None when nothing leaves.
+
+    In the caller's transaction.
+    """
+    profile = directory.by_supplier_number(found.supplier_number)
+    if profile is None:
+        _unrouted(connection, found)
+        return None
+    released = order_book.release(
+        connection=connection,
+        company=found.company,
+        number=found.record.number,
+        erp_key=found.order_key,
+        revision=found.revision,
+        cancelled=found.cancelled,
+        record=found.record,
+        partner_id=profile.id,
+        ack_due_at=now + profile.ack.due_after,
+        now=now,
+    )
+    wake_parked(released.order)
+    if released.change in {"unchanged", "stale"}:
+        return None
+    record = _for_supplier(found, first=released.change == "released")
+    document = Document.objects.create(
+        direction=Direction.OUTBOUND,
+        channel="",
+        partner_id=profile.id,
+        order=released.order,
+        type=record.type,
+        format="",
+        number=record.number[:64],
+        order_revision=found.revision,
+        record=canonical.dump(record),
+    )
+    agreement = profile.agreement(record.type, Direction.OUTBOUND)
+    states.advance(document, DocumentState.TRANSLATED)
+    if agreement is None or profile.state is PartnerState.SUSPENDED:
+        states.advance(document, DocumentState.HELD)
+        exception_queue.open_case(
+            "no_agreement",
+            summary=f"Order {record.number} cannot leave: {profile.code} is suspended or takes no orders",
+            fingerprint=f"no_agreement:{document.uid}",
+            partner_id=profile.id,
+            order=released.order,
+            document=document,
+        )
+        return document
+    document.channel, document.format = agreement.channel, agreement.format
+    document.save(update_fields=["channel", "format"])
+    dispatch.order(profile, agreement, record, document, now=now)
+    return document
+
+
+def port_of(connection: ErpConnection) -> ErpPort:
+    """The adapter of one connection, with its credentials."""
+    token = keystore.open_sealed(bytes(connection.sealed_token), purpose=f"erp:{connection.code}").decode()
+    endpoint = erp.ErpEndpoint(code=connection.code, base_url=connection.base_url, token=token)
+    return erp.connect(connection.adapter, endpoint)
+
+
+def block(connection: ErpConnection, why: str) -> None:
+    """Stop all traffic with an ERP that refuses our credentials: more tries could lock the account."""
+    with transaction.atomic():
+        ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason=why or "credentials refused")
+        exception_queue.open_case(
+            "erp_auth_failed",
+            summary=f"ERP {connection.code} refuses our credentials; nothing is sent to it until this is settled",
+            fingerprint=f"erp_auth_failed:{connection.pk}",
+            detail={"why": why},
+        )
+
+
+def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: datetime) -> bool:
+    """True when the change may be settled: what it means for us is committed."""
+    try:
+        found = port.load(change.order_key)
+        with transaction.atomic():
+            take_in(connection, found, now=now)
+    except Transient as error:
+        log.warning("erp=%s order=%s not loaded: %s", connection.code, change.order_key, error)
+        return False
+    except Permanent as error:
+        with transaction.atomic():
+            exception_queue.open_case(
+                "erp_refused",
+                summary=f"Order {change.order_key} of ERP {connection.code} cannot be loaded",
+                fingerprint=f"erp_load:{connection.pk}:{change.order_key}",
+                detail={"why": str(error), "connection": connection.code, "order_key": change.order_key},
+            )
+    return True
+
+
+def _for_supplier(found: ErpOrder, *, first: bool) -> PurchaseOrder:
+    """The order as it leaves: it names its revision, and says whether it is new, replaces an earlier one or ends it."""
+    purpose = Purpose.CANCEL if found.cancelled else Purpose.ORIGINAL if first else Purpose.REPLACE
+    return found.record.model_copy(update={"revision": found.revision, "purpose": purpose})
+
+
+def _unrouted(connection: ErpConnection, found: ErpOrder) -> None:
+    """An order for a supplier we have no partner for: kept as a case that loads it again once there is one."""
+    fingerprint = f"unknown_supplier:{connection.pk}:{found.order_key}"
+    if ExceptionCase.objects.filter(fingerprint=fingerprint, state=CaseState.OPEN).exists():
+        return
+    exception_queue.open_case(
+        "unknown_partner",
+        summary=f"Order {found.record.number}: no partner has supplier number {found.supplier_number}"[:255],
+        fingerprint=fingerprint,
+        detail={
+            "connection": connection.code,
+            "order_key": found.order_key,
+            "supplier_number": found.supplier_number,
+            "fix": "Add the supplier number to its partner, then choose replay: the order is loaded again.",
+        },
+    )

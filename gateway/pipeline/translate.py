@@ -1,0 +1,308 @@
+"""Translate: a stored transmission becomes documents, each with its own verdict, and the acknowledgment goes back.
+
+One bad transaction set does not hold its neighbours. Reading is pure and happens before the transaction; the transaction
+holds everything that follows from it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from edi_maps import canonical, formats, x12
+from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
+from gateway import events, exception_queue, outbox, states
+from gateway.models import DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
+from gateway.pipeline import dispatch
+from partners import directory
+from partners.profiles import Direction, FunctionalAck, Profile
+
+if TYPE_CHECKING:
+    from edi_maps.canonical import CanonicalRecord
+
+#: Documents suppliers send us and the order book understands.
+APPLICABLE: Final = frozenset({"order_acknowledgment", "ship_notice"})
+
+
+def run(claim: outbox.Claim, *, now: datetime) -> None:
+    """Handle one claimed delivery of kind ``translate``.
+
+    Raises:
+        outbox.Fenced: the claim was lost; nothing was written.
+    """
+    transmission = claim.delivery.transmission
+    if transmission is None or transmission.payload is None:
+        raise ValueError(f"{claim.delivery} names no stored payload")
+    profile = directory.profile(transmission.partner_id)
+    data = transmission.payload.content
+    if transmission.format == "x12":
+        interchanges = x12.read(data, relaxed=profile.x12.relaxed)
+        with transaction.atomic():
+            translate_x12(transmission, profile, interchanges, now=now)
+            _answered(claim, transmission)
+    else:
+        reading = formats.read(transmission.format, data, sheet=transmission.sheet)
+        with transaction.atomic():
+            document = _document(transmission, type=reading.type or "")
+            judge(document, profile, reading.record, list(reading.findings), reading.verdict)
+            _answered(claim, transmission)
+
+
+def translate_x12(
+    transmission: Transmission, profile: Profile, interchanges: list[x12.Interchange], *, now: datetime
+) -> None:
+    """Write down what was read: interchange and document rows, cases, the functional acknowledgment."""
+    for index, interchange in enumerate(interchanges):
+        row, repeated = _interchange(transmission, profile, interchange)
+        foreign = _foreign_sender(profile, interchange)
+        if foreign is not None:
+            interchange.findings.append(foreign)
+        for group in interchange.groups:
+            for position, read_set in enumerate(group.sets):
+                document = _document(
+                    transmission,
+                    type=read_set.type or "",
+                    interchange=row,
+                    code=read_set.code[:8],
+                    version=group.version[:16],
+                    position=position,
+                    group_code=group.functional_id[:4],
+                    group_control=group.control_number[:20],
+                    set_control=read_set.control_number[:20],
+                )
+                if repeated:
+                    states.advance(document, DocumentState.REJECTED, note={"reason": "interchange repeated"})
+                elif foreign is not None:
+                    judge(document, profile, read_set.record, [*read_set.findings, foreign], Verdict.REJECTED)
+                elif read_set.acknowledgment is not None:
+                    _functional_acknowledgment(document, profile, read_set.acknowledgment)
+                else:
+                    inherited = [*interchange.findings, *group.findings]
+                    judge(document, profile, read_set.record, read_set.findings, read_set.verdict, inherited)
+        if not interchange.groups:
+            _unreadable(transmission, profile, interchange)
+        if not repeated and profile.x12.functional_ack is not FunctionalAck.NONE:
+            detail = profile.x12.functional_ack is FunctionalAck.FULL
+            dispatch.functional_acknowledgment(
+                profile,
+                lambda envelope, answered=interchange, detail=detail: x12.acknowledge(
+                    answered, envelope, detail=detail
+                ),
+                answered=transmission,
+                key=f"997:{transmission.uid}:{index}",
+                now=now,
+            )
+
+
+def _answered(claim: outbox.Claim, transmission: Transmission) -> None:
+    if transmission.state == TransmissionState.STORED:
+        states.advance(transmission, TransmissionState.ANSWERED)
+    outbox.finish(claim)
+
+
+def _document(
+    transmission: Transmission,
+    *,
+    type: str,
+    interchange: Interchange | None = None,
+    code: str = "",
+    version: str = "",
+    position: int = 0,
+    group_code: str = "",
+    group_control: str = "",
+    set_control: str = "",
+) -> Document:
+    return Document.objects.create(
+        direction=Direction.INBOUND,
+        channel=transmission.channel,
+        partner_id=transmission.partner_id,
+        transmission=transmission,
+        correlation_id=transmission.correlation_id,
+        format=transmission.format,
+        type=type,
+        interchange=interchange,
+        code=code,
+        version=version,
+        position=position,
+        group_code=group_code,
+        group_control=group_control,
+        set_control=set_control,
+    )
+
+
+def judge(
+    document: Document,
+    profile: Profile,
+    record: CanonicalRecord | None,
+    findings: list[Finding],
+    verdict: Verdict,
+    inherited: list[Finding] | None = None,
+) -> None:
+    """Give a document its verdict, and the work or the case that follows from it.
+
+    ``inherited`` are findings about the envelope: shown with the document, they do not reject it.
+    """
+    document.record = None if record is None else canonical.dump(record)
+    document.number = _number(record)
+    document.order_revision = getattr(record, "order_revision", None)
+    if record is not None and verdict is not Verdict.REJECTED and not _covered(profile, record.type, document.channel):
+        findings = [*findings, finding("no_agreement", value=f"{record.type} by {document.channel}")]
+        verdict = Verdict.REJECTED
+    document.findings = [found.as_dict() for found in [*findings, *(inherited or [])]]
+    document.verdict = verdict
+    document.save(update_fields=["record", "number", "order_revision", "findings", "verdict"])
+    if verdict is Verdict.REJECTED or record is None:
+        states.advance(document, DocumentState.REJECTED, note={"findings": len(findings)})
+        exception_queue.open_case(
+            "no_agreement" if findings and findings[-1].code == "no_agreement" else "document_rejected",
+            summary=_rejection(document, profile, findings),
+            fingerprint=f"document_rejected:{document.uid}",
+            detail={"findings": document.findings},
+            partner_id=profile.id,
+            document=document,
+            transmission=document.transmission,
+        )
+        return
+    states.advance(document, DocumentState.TRANSLATED, note={"verdict": verdict})
+    if record.type in APPLICABLE:
+        outbox.enqueue(
+            DeliveryKind.APPLY, f"apply:{document.uid}", document=document, lanes=apply_lanes(document, record)
+        )
+
+
+def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:
+    """One lane per order: of one order one document at a time is applied, in the order they came."""
+    if isinstance(record, canonical.OrderAcknowledgment):
+        numbers = {record.order_number}
+    elif isinstance(record, canonical.ShipNotice):
+        numbers = {item.order_number or "" for item in record.items}
+    else:
+        numbers = {document.number}
+    return [f"apply:{document.partner_id}:{number[:100]}" for number in numbers if number]
+
+
+def _number(record: CanonicalRecord | None) -> str:
+    if isinstance(record, canonical.OrderAcknowledgment):
+        return record.order_number[:64]
+    if isinstance(record, canonical.ShipNotice):
+        return record.shipment_number[:64]
+    return "" if record is None else record.number[:64]
+
+
+def _covered(profile: Profile, document_type: str, channel: str) -> bool:
+    agreement = profile.agreement(document_type, Direction.INBOUND)
+    return agreement is not None and agreement.channel == channel
+
+
+def _rejection(document: Document, profile: Profile, findings: list[Finding]) -> str:
+    first = next((found for found in findings if found.severity is Severity.ERROR), None)
+    words = first.text if first else "it holds no record we can read"
+    return f"{document.code or document.type or 'Document'} {document.number} of {profile.code}: {words}"[:255]
+
+
+def _interchange(transmission: Transmission, profile: Profile, read: x12.Interchange) -> tuple[Interchange, bool]:
+    """Keep the envelope; True when its numbers were used before: then nothing in it is new."""
+    ends = {
+        "direction": Direction.INBOUND,
+        "sender": f"{read.sender_qualifier}:{read.sender_id}"[:40],
+        "receiver": f"{read.receiver_qualifier}:{read.receiver_id}"[:40],
+        "control_number": read.control_number[:20],
+    }
+    first = None
+    if read.control_number:
+        first = Interchange.objects.filter(partner_id=profile.id, repeats=None, **ends).first()
+    row = Interchange.objects.create(
+        transmission=transmission,
+        partner_id=profile.id,
+        usage=read.usage[:1],
+        verdict=verdict_of(read.findings),
+        findings=[found.as_dict() for found in read.findings],
+        repeats=first if read.control_number else None,
+        **ends,
+    )
+    if first is None:
+        return row, False
+    exception_queue.open_case(
+        "interchange_repeated",
+        summary=f"{profile.code} sent interchange {read.control_number} again in another message",
+        fingerprint=f"interchange_repeated:{profile.id}:{row.sender}:{read.control_number}",
+        detail={"first": str(first.transmission.uid), "again": str(transmission.uid)},
+        partner_id=profile.id,
+        transmission=transmission,
+    )
+    return row, True
+
+
+def _foreign_sender(profile: Profile, interchange: x12.Interchange) -> Finding | None:
+    """A finding when the ISA names another sender than the partner that sent it: S34, posing as somebody else."""
+    sent, ours = interchange.sender_id.strip(), profile.x12.their_id.strip()
+    if not interchange.sender_id or (interchange.sender_qualifier, sent) == (profile.x12.their_qualifier, ours):
+        return None
+    return finding(
+        "sender_mismatch",
+        segment="ISA",
+        element=6,
+        offset=interchange.start,
+        value=f"{interchange.sender_qualifier}:{sent}",
+        expected=f"{profile.x12.their_qualifier}:{ours}",
+    )
+
+
+def _unreadable(transmission: Transmission, profile: Profile, interchange: x12.Interchange) -> None:
+    """An interchange without a single transaction set: nothing will be applied, so a person must know."""
+    found = next(iter(interchange.findings), None)
+    exception_queue.open_case(
+        "unreadable_message",
+        summary=f"{profile.code} sent an interchange we cannot read: {found.text if found else 'it is empty'}"[:255],
+        fingerprint=f"unreadable_message:{transmission.uid}",
+        detail={"findings": [one.as_dict() for one in interchange.findings]},
+        partner_id=profile.id,
+        transmission=transmission,
+    )
+
+
+def _functional_acknowledgment(document: Document, profile: Profile, read: x12.FunctionalAcknowledgment) -> None:
+    """File a partner's 997 under the documents of ours it speaks of, found by group and set control number."""
+    document.verdict = Verdict.ACCEPTED
+    document.type = "functional_acknowledgment"
+    document.save(update_fields=["verdict", "type"])
+    states.advance(document, DocumentState.TRANSLATED)
+    ours = Document.objects.filter(
+        partner_id=profile.id,
+        direction=Direction.OUTBOUND,
+        group_code=read.functional_id,
+        group_control=read.group_control.lstrip("0") or "0",
+    )
+    by_set = {one.control_number.lstrip("0"): one for one in read.sets}
+    for sent in ours:
+        one = by_set.get(sent.set_control.lstrip("0"))
+        status = _STATUS.get(one.status if one else read.status, "")
+        if not status:
+            continue
+        sent.acknowledged = status
+        sent.save(update_fields=["acknowledged"])
+        events.record("document.acknowledged", document=sent, transmission=document.transmission, status=status)
+        if status == Verdict.REJECTED:
+            exception_queue.open_case(
+                "functional_ack_rejected",
+                summary=f"{profile.code} cannot read our {sent.code} {sent.number}",
+                fingerprint=f"functional_ack_rejected:{sent.uid}",
+                detail={"errors": list(one.errors) if one else [], "acknowledgment": str(document.uid)},
+                partner_id=profile.id,
+                document=sent,
+                order=sent.order,
+            )
+    states.advance(document, DocumentState.RELAYED)
+
+
+#: AK501 and AK901 → our words. P (partly accepted) says nothing of a set it does not list.
+_STATUS: Final = {
+    "A": Verdict.ACCEPTED,
+    "E": Verdict.ACCEPTED_WITH_ERRORS,
+    "R": Verdict.REJECTED,
+    "M": Verdict.REJECTED,
+    "W": Verdict.REJECTED,
+    "X": Verdict.REJECTED,
+}
