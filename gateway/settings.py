@@ -62,6 +62,8 @@ DEBUG = _flag("GATEWAY_DEBUG", False)
 SECRET_KEY = _kept_secret("GATEWAY_SECRET_KEY", "django-secret-key")
 #: Wraps private keys and credentials at rest (partners/keystore.py). Lose it and they are lost: back it up apart.
 KEYSTORE_SECRET = _kept_secret("GATEWAY_KEYSTORE_SECRET", "keystore-secret")
+#: Former ones, by commas, until ``manage.py keystore_rotate`` has re-wrapped what they opened.
+KEYSTORE_OLD_SECRETS = tuple(filter(None, os.environ.get("GATEWAY_KEYSTORE_OLD_SECRETS", "").split(",")))
 ALLOWED_HOSTS = os.environ.get("GATEWAY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("GATEWAY_TRUSTED_ORIGINS", "").split(",") if origin]
 ROOT_URLCONF = "gateway.urls"
@@ -135,6 +137,7 @@ CONTENT_SECURITY_POLICY = {
 BEHIND_TLS = _flag("GATEWAY_TLS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = False  # a redirected AS2 POST is a lost message; the proxy in front redirects browsers
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the same: asks for that redirect
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None

@@ -1,0 +1,37 @@
+# make env   the environment in .venv (Python ≥ 3.11 is all it needs)
+# make demo  the main job, for real, on this machine; stays up until Ctrl-C   (ARGS=--exit ends after the story)
+# make test  the whole suite; PostgreSQL and a broker too where DATABASE_URL / GATEWAY_BROKER_URL name them
+# make check format, lint, types, import contracts, migrations, settings
+# make bench the measurements                                                 (ARGS=x12 runs those whose name starts so)
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: env demo test check bench
+
+env: .venv/made
+
+.venv/made: requirements.txt requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making the environment in .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: env
+	@$(BIN)/python manage.py demo $(ARGS)
+
+test: env
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: env
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@GATEWAY_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: env
+	@$(BIN)/python -m tests.bench $(ARGS)
