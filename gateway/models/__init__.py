@@ -4,7 +4,16 @@ from gateway.models.audit import Event
 from gateway.models.deliveries import Attempt, Delivery, DeliveryKind, DeliveryLane, DeliveryState
 from gateway.models.documents import Document, DocumentState
 from gateway.models.exceptions import CaseEntry, CaseState, ExceptionCase
-from gateway.models.orders import ErpConnection, Order, OrderLine, OrderRevision, OrderState, Promise, ShippedQuantity
+from gateway.models.orders import (
+    ErpConnection,
+    ErpToken,
+    Order,
+    OrderLine,
+    OrderRevision,
+    OrderState,
+    Promise,
+    ShippedQuantity,
+)
 from gateway.models.transmissions import Blob, Interchange, Transmission, TransmissionState
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "Document",
     "DocumentState",
     "ErpConnection",
+    "ErpToken",
     "Event",
     "ExceptionCase",
     "Interchange",

@@ -9,6 +9,8 @@ from enum import StrEnum
 from django.db import models
 from django.utils import timezone
 
+from partners.models import SealedSecret
+
 #: Enough for every quantity and unit price a purchase order carries.
 _NUMBER = {"max_digits": 20, "decimal_places": 6}
 
@@ -29,7 +31,6 @@ class ErpConnection(models.Model):
     base_url = models.URLField(
         max_length=255, help_text="Where its interface answers, e.g. https://erp.example/gateway"
     )
-    sealed_token = models.BinaryField(blank=True, default=b"", editable=False)
     active = models.BooleanField(default=True, help_text="Untick to stop reading from it and writing to it.")
     #: Set when the ERP refused our credentials: nothing is sent until a person clears it, tries could lock the account.
     blocked_reason = models.TextField(blank=True)
@@ -37,6 +38,24 @@ class ErpConnection(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def set_token(self, token: str) -> None:
+        """Keep the bearer token the ERP gave us, sealed; the connection must be saved already."""
+        secret = ErpToken.objects.filter(connection=self).first() or ErpToken(connection=self)
+        secret.seal(token.encode())
+        secret.save()
+
+    def token(self) -> str:
+        """The bearer token. Raises ErpToken.DoesNotExist when none was entered, KeystoreError when it does not open."""
+        return ErpToken.objects.get(connection=self).reveal().decode()
+
+
+class ErpToken(SealedSecret):
+    """The bearer token of one ERP connection, sealed."""
+
+    PURPOSE = "ERP token"
+
+    connection = models.OneToOneField(ErpConnection, models.CASCADE, related_name="+", editable=False)
 
 
 class Order(models.Model):

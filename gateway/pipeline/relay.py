@@ -224,13 +224,13 @@ def _read_receipt(claim: outbox.Claim, transmission: Transmission, terms: As2Ter
         digests={name: base64.b64decode(value) for name, value in transmission.digests.items()},
         terms=terms,
     )
-    if receipt.verdict is as2.ReceiptVerdict.INVALID:
+    if receipt.verdict is as2.Verdict.INVALID:
         # Accepted by HTTP without a receipt that proves it: sent again as it is, the partner answers a repeat alike.
         outbox.retry(claim, f"no valid receipt: {receipt.text}", in_doubt=True)
         return
     with transaction.atomic():
         evidence = {"answer": Blob.put(answer.body), "answer_headers": dict(answer.headers)}
-        if receipt.verdict is as2.ReceiptVerdict.REJECTED:
+        if receipt.verdict is as2.Verdict.REJECTED:
             outbox.bury(claim, f"the partner's receipt rejects it: {receipt.text}")
             states.advance(
                 transmission, TransmissionState.REJECTED, reason=receipt.text, answer_status=answer.status, **evidence

@@ -17,10 +17,10 @@ from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
 from gateway import erp, exception_queue, order_book, states
 from gateway.erp.port import AuthFailed, Change, ErpError, ErpOrder, ErpPort, Permanent, Transient
-from gateway.models import CaseState, Document, DocumentState, ErpConnection, ExceptionCase
+from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase
 from gateway.pipeline import dispatch
 from gateway.pipeline.apply import wake_parked
-from partners import directory, keystore
+from partners import directory
 from partners.profiles import Direction, PartnerState
 
 log = logging.getLogger(__name__)
@@ -117,8 +117,12 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
 
 def port_of(connection: ErpConnection) -> ErpPort:
     """The adapter of one connection, with its credentials."""
-    token = keystore.open_sealed(bytes(connection.sealed_token), purpose=f"erp:{connection.code}").decode()
-    endpoint = erp.ErpEndpoint(code=connection.code, base_url=connection.base_url, token=token)
+    try:
+        endpoint = erp.ErpEndpoint(code=connection.code, base_url=connection.base_url, token=connection.token())
+    except (ErpToken.DoesNotExist, ValueError) as missing:
+        raise AuthFailed(
+            f"ERP {connection.code} has no usable address or token: enter them at its connection."
+        ) from missing
     return erp.connect(connection.adapter, endpoint)
 
 
