@@ -1,0 +1,38 @@
+"""AS2: a byte-exact engine that never parses an octet and writes it again.
+
+This is the whole interface; the modules behind it are one idea each. ``independent`` and ``supplier`` stand apart: there
+pyas2lib, another implementation, plays the other side.
+"""
+
+from gateway.transports.as2.certificates import fingerprint, make_certificate
+from gateway.transports.as2.errors import As2Error, Disposition, MalformedRequest, Rejected, UnusableTerms
+from gateway.transports.as2.mdn import Mdn, Receipt, Verdict, build_mdn, read_mdn
+from gateway.transports.as2.message import Layer, LayerKind, Outgoing, Received, build_message, receive
+from gateway.transports.as2.names import Names, new_message_id, request_names
+from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
+
+__all__ = [
+    "As2Error",
+    "Disposition",
+    "Layer",
+    "LayerKind",
+    "MalformedRequest",
+    "Mdn",
+    "Names",
+    "Outgoing",
+    "Receipt",
+    "ReceiptRequest",
+    "Received",
+    "Rejected",
+    "UnusableTerms",
+    "Verdict",
+    "build_mdn",
+    "build_message",
+    "fingerprint",
+    "make_certificate",
+    "new_message_id",
+    "read_mdn",
+    "receive",
+    "request_names",
+    "requested_receipt",
+]

@@ -1,0 +1,309 @@
+"""One AS2 message: built from a payload, or received and opened under a partner's terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote, unquote
+
+from gateway.transports.as2 import der
+from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, SECURE_DIGESTS, digest_of
+from gateway.transports.as2.certificates import Identity, identity
+from gateway.transports.as2.compression import compress, inflate
+from gateway.transports.as2.envelopes import decrypt, encrypt
+from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected, UnusableTerms
+from gateway.transports.as2.headers import printable, value_of
+from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, parameters, signed_parts
+from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
+from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
+from gateway.transports.as2.signatures import sign, verify
+from partners.profiles import As2Terms, CertificateRef
+
+#: An inflated message may be this many times the partner's limit for one on the wire.
+INFLATED_FACTOR: Final = 4
+MAX_FILE_NAME: Final = 255
+#: encrypted, compressed, signed and the document itself, and two to spare for saying what is wrong.
+_MAX_LAYERS: Final = 6
+_PKCS7: Final = {b"application/pkcs7-mime", b"application/x-pkcs7-mime"}
+
+
+class LayerKind(StrEnum):
+    ENCRYPTED = "encrypted"
+    SIGNED = "signed"
+    COMPRESSED = "compressed"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One wrapping that was taken off."""
+
+    kind: LayerKind
+    algorithm: str  #: "aes256_cbc", "sha256", "zlib"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message that meets the terms."""
+
+    message_id: str  #: as received, brackets and all
+    payload: bytes  #: the document, octet for octet what the sender signed, its transfer encoding undone
+    content_type: str  #: of the document, with parameters, as sent; empty when the sender gave none
+    file_name: str | None  #: as the sender calls it, without folders; a label, never a path
+    mic: bytes  #: digest for the receipt
+    mic_algorithm: str  #: of ``mic``: "sha256", "sha384", "sha512"
+    layers: tuple[Layer, ...]  #: outermost first
+    signer_fingerprint: str | None  #: of the pinned certificate that verified; None: not signed
+    receipt: ReceiptRequest | None  #: None: no MDN is wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message ready to post: store all of it first, and post the same bytes again on every retry."""
+
+    headers: dict[str, str]
+    body: bytes
+    message_id: str  #: in brackets, as it stands in the headers
+    digests: dict[str, bytes]  #: by "sha1", "sha256", "sha384", "sha512": over what the receipt's MIC is over
+
+
+# ------------------------------------------------------------------------------------------------------------ build
+def build_message(
+    payload: bytes,
+    *,
+    terms: As2Terms,
+    message_id: str,
+    content_type: str = "application/edi-x12",
+    file_name: str | None,
+    subject: str = "",
+) -> Outgoing:
+    """Wrap a payload as the terms say: compressed, then signed, then encrypted, each when it is True.
+
+    Args:
+        message_id: with or without angle brackets; the same one for every retry.
+        file_name: told to the partner; None: nothing is told.
+
+    Raises:
+        UnusableTerms: a certificate or key the terms need is missing or unfit.
+        ValueError: a name, the message id, the content type or the subject cannot stand in a header.
+    """
+    now = datetime.now(UTC)
+    part = Part(_document_fields(content_type, file_name), [payload])
+    covered = part.octets() if terms.signed or terms.encrypted or terms.compressed else part.body
+    if terms.compressed:
+        part = _pkcs7_part("compressed-data", "smime.p7z", compress(part.octets()))
+    if terms.signed:
+        if terms.digest not in SECURE_DIGESTS:
+            raise UnusableTerms(f"the digest {terms.digest!r} is none of {', '.join(SECURE_DIGESTS)}")
+        signer = first_of(terms.our_signing, "our signing certificate")
+        covered = part.octets()
+        signature = sign(digest_of(terms.digest, covered), signer, algorithm=terms.digest, at=now)
+        part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
+    if terms.encrypted:
+        recipient = first_of(terms.their_encryption, "the partner's encryption certificate")
+        kind = "authEnveloped-data" if terms.cipher.endswith("gcm") else "enveloped-data"
+        part = _pkcs7_part(kind, "smime.p7m", encrypt(part.octets(), recipient, cipher=terms.cipher))
+    identifier = bracketed(message_id)
+    headers = {
+        "Message-ID": identifier,
+        "Date": format_datetime(now, usegmt=True),
+        "AS2-Version": "1.2",
+        "AS2-From": quoted(terms.our_name),
+        "AS2-To": quoted(terms.their_name),
+        "Subject": printable(subject or "Business documents", "subject"),
+        "MIME-Version": "1.0",
+        "Disposition-Notification-To": quoted(terms.our_name),
+        **dict(part.fields),
+    }
+    if terms.signed_mdn:
+        digest = MICALG.get(terms.digest, MICALG["sha256"])
+        headers["Disposition-Notification-Options"] = (
+            f"signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, {digest}"
+        )
+    digests = {algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS}
+    return Outgoing(headers=headers, body=b"".join(part.body), message_id=identifier, digests=digests)
+
+
+def first_of(refs: Sequence[CertificateRef], what: str) -> Identity:
+    """The certificate of the terms that is in use now.
+
+    Raises:
+        UnusableTerms: there is none.
+    """
+    if not refs:
+        raise UnusableTerms(f"{what} is missing")
+    return identity(refs[0])
+
+
+def _document_fields(content_type: str, file_name: str | None) -> tuple[tuple[str, str], ...]:
+    fields = [("Content-Type", printable(content_type, "content type")), ("Content-Transfer-Encoding", "binary")]
+    if file_name is not None:
+        plain = re.sub(r"[^ !#-\[\]-~]", "_", file_name)
+        disposition = f'attachment; filename="{plain}"'
+        if plain != file_name:
+            disposition += f"; filename*=UTF-8''{quote(file_name, safe='')}"
+        fields.append(("Content-Disposition", disposition))
+    return tuple(fields)
+
+
+def _pkcs7_part(kind: str, name: str, blob: list[der.Octets]) -> Part:
+    return Part(
+        (
+            ("Content-Type", f"application/pkcs7-mime; smime-type={kind}; name={name}"),
+            ("Content-Transfer-Encoding", "binary"),
+            ("Content-Disposition", f"attachment; filename={name}"),
+        ),
+        blob,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- receive
+def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Received:
+    """Open one message and enforce the terms of the partner it names.
+
+    What ``terms.signed`` and ``terms.encrypted`` demand must be there, with encryption outermost; whatever is there beyond
+    that is checked as well. A signer must be one of ``terms.their_signing``: pinned, so which certificates count today is
+    decided by whoever makes the terms.
+
+    Args:
+        headers: of the HTTP request, in any spelling; names other than the ones AS2 knows are ignored.
+
+    Raises:
+        MalformedRequest: the headers do not name a message.
+        Rejected: the message does not meet the terms; what the partner may learn of it is explained in ``errors``.
+        UnusableTerms: a certificate of the terms cannot be used.
+    """
+    names = request_names(headers)
+    receipt = requested_receipt(headers)
+    if not re.fullmatch(r"[!-~]+", names.message_id) or not bare_id(names.message_id):
+        raise Rejected(Disposition.INVALID_MESSAGE_ID, "the Message-ID is empty or holds a space")
+    if receipt is not None and receipt.digest is None:
+        raise Rejected(
+            Disposition.UNSUPPORTED_MIC_ALGORITHMS, "only digests we do not support are asked for the receipt"
+        )
+    if len(body) > terms.max_bytes:
+        raise Rejected(
+            Disposition.UNEXPECTED_PROCESSING_ERROR, f"{len(body)} octets where {terms.max_bytes} are agreed"
+        )
+    opening = _Opening(terms)
+    try:
+        entity = opening.open(_outermost(headers, body))
+        algorithm = (receipt.digest if receipt is not None and receipt.micalgs else None) or opening.digest
+        covered = entity.body if not opening.layers else opening.covered or entity.whole
+        return Received(
+            message_id=names.message_id,
+            payload=bytes(entity.content()),
+            content_type=entity.field(b"content-type").decode("latin-1"),
+            file_name=_file_name(entity),
+            mic=digest_of(algorithm, [covered.view]),
+            mic_algorithm=algorithm,
+            layers=tuple(opening.layers),
+            signer_fingerprint=opening.signer.fingerprint if opening.signer else None,
+            receipt=receipt,
+        )
+    except Rejected as rejected:
+        raise Rejected(opening.told(rejected.disposition), rejected.why) from None
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as exc:
+        disposition = opening.told(Disposition.UNEXPECTED_PROCESSING_ERROR)
+        raise Rejected(disposition, f"reading: {type(exc).__name__}: {str(exc)[:200]}") from None
+
+
+def _outermost(headers: Mapping[str, str], body: bytes) -> Entity:
+    """The HTTP body as an entity: only these headers describe it, and none of them is protected by a signature."""
+    head = b""
+    for name in ("Content-Type", "Content-Transfer-Encoding", "Content-Disposition"):
+        try:
+            value = value_of(headers, name)
+        except MalformedRequest as exc:
+            raise Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, exc.why) from None
+        if value is not None:
+            head += f"{name}: {value}\r\n".encode("latin-1")
+    span = Span.over(body)
+    return Entity(head, span, span)
+
+
+class _Opening:
+    """Takes the layers off one message and remembers what they were."""
+
+    def __init__(self, terms: As2Terms) -> None:
+        self._terms = terms
+        self.layers: list[Layer] = []
+        self.signer: Identity | None = None
+        self.covered: Span | None = None  #: what the MIC is over, when that is not the innermost entity
+        self.digest = "sha256"  #: of the signature; SHA-256 when there is none
+
+    def open(self, entity: Entity) -> Entity:
+        """The innermost entity: the document."""
+        for _layer in range(_MAX_LAYERS):
+            media = entity.media_type
+            if media in _PKCS7:
+                entity = self._unwrapped(entity)
+            elif media == b"multipart/signed":
+                self._demand_encryption_outside()
+                entity = self._verified(entity)
+            else:
+                self._demand_encryption_outside()
+                if self._terms.signed and self.signer is None:
+                    raise Rejected(Disposition.INSUFFICIENT_MESSAGE_SECURITY, "it is not signed")
+                return entity
+        raise ValueError("too many layers")
+
+    def told(self, disposition: Disposition) -> Disposition:
+        """What the partner is told instead of ``disposition``, at this stage of opening."""
+        rests_on_plain_text = bool(self.layers) and self.layers[0].kind is LayerKind.ENCRYPTED
+        anyone_can_see = disposition is Disposition.INSUFFICIENT_MESSAGE_SECURITY and not rests_on_plain_text
+        return disposition if self.signer is not None or anyone_can_see else Disposition.AUTHENTICATION_FAILED
+
+    def _demand_encryption_outside(self) -> None:
+        if self._terms.encrypted and not self.layers:
+            raise Rejected(Disposition.INSUFFICIENT_MESSAGE_SECURITY, "the outermost layer is not encryption")
+
+    def _unwrapped(self, entity: Entity) -> Entity:
+        """The type inside the blob decides, not the smime-type beside it: that one is wrong often enough."""
+        blob = entity.body.view
+        if entity.transfer_encoding == b"base64" and bytes(blob[:1]) != b"\x30":
+            blob = memoryview(entity.content())
+        kind, _content = der.content_info(blob)
+        if kind in (der.OID_ENVELOPED, der.OID_AUTH_ENVELOPED):
+            if self.layers:
+                raise ValueError("encryption inside another layer")
+            plain, cipher = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption])
+            self.layers.append(Layer(LayerKind.ENCRYPTED, cipher))
+            return Entity.read(plain)
+        self._demand_encryption_outside()
+        if kind != der.OID_COMPRESSED:
+            raise ValueError("neither encrypted nor compressed")
+        if any(layer.kind is LayerKind.COMPRESSED for layer in self.layers):
+            raise ValueError("compressed twice")
+        inflated = inflate(blob, max_bytes=INFLATED_FACTOR * self._terms.max_bytes)
+        self.layers.append(Layer(LayerKind.COMPRESSED, "zlib"))
+        return Entity.read(Span.over(inflated))
+
+    def _verified(self, entity: Entity) -> Entity:
+        if self.signer is not None:
+            raise ValueError("signed twice")
+        pinned = [identity(ref) for ref in self._terms.their_signing]
+        boundary = parameters(entity.field(b"content-type")).get(b"boundary", b"")
+        content, signature = signed_parts(entity.body, boundary)
+        good = verify(content, bytes(Entity.read(signature).content()), pinned)
+        self.signer, self.digest, self.covered = good.signer, good.algorithm, good.octets
+        self.layers.append(Layer(LayerKind.SIGNED, good.algorithm))
+        return Entity.read(good.octets)
+
+
+def _file_name(entity: Entity) -> str | None:
+    """What the sender calls the document: the last component of it, without control characters."""
+    disposition = parameters(entity.field(b"content-disposition"))
+    given = parameters(entity.field(b"content-type"))
+    extended = disposition.get(b"filename*")
+    if extended is not None and (match := re.fullmatch(rb"([A-Za-z0-9-]+)'[^']*'(.*)", extended, re.S)):
+        charset = "latin-1" if match[1].lower() == b"iso-8859-1" else "utf-8"
+        name = unquote(match[2].decode("ascii", "replace"), charset, "replace")
+    else:
+        name = (disposition.get(b"filename") or given.get(b"name") or b"").decode("utf-8", "replace")
+    name = re.split(r"[/\\]", "".join(character for character in name if character.isprintable()))[-1].strip()
+    return name[:MAX_FILE_NAME] if name not in {"", ".", ".."} else None
