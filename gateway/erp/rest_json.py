@@ -171,15 +171,20 @@ class RestJsonErp:
         raise NotThere(_cut(f"The ERP knows no document with key {key}."))
 
     def find(self, kind: Kind, key: str) -> str | None:
-        """The ERP's reference of the document with this key, accepted or done; None: it never arrived.
+        """The ERP's reference of the document with this key; None: it never arrived.
 
         Raises:
+            Transient: it arrived and the ERP has not decided; neither "done" nor "send again" would be true.
             Permanent: it arrived and was refused since.
         """
         receipt = self._look_up(kind, key)
-        if receipt and receipt.state == "refused":
+        if receipt is None:
+            return None
+        if receipt.state == "pending":
+            raise Transient(f"The ERP has the document as {receipt.erp_ref} and has not decided.")
+        if receipt.state == "refused":
             raise Permanent(receipt.reasons())
-        return receipt.erp_ref if receipt else None
+        return receipt.erp_ref
 
     def snapshot(self, page: int) -> Sequence[OrderFact]:
         params = {"page": page, "page_size": self.endpoint.page_size}

@@ -351,14 +351,16 @@ def _supersede(db: sqlite3.Connection, document: sqlite3.Row) -> None:
 
 
 def _answered(db: sqlite3.Connection, document: sqlite3.Row, number: str, revision: object) -> sqlite3.Row:
-    """The open order that a document answers, at the revision it names."""
+    """The order that a document answers, at the revision it names: an open one, or to acknowledge, one just cancelled."""
     order: sqlite3.Row | None = db.execute(
         "SELECT * FROM orders WHERE company = ? AND supplier_number = ? AND number = ?",
         (document["company"], document["supplier_number"], number),
     ).fetchone()
     if order is None:
         raise Problem(422, "unknown_order", f"Company {document['company']} has no order {number} with this supplier.")
-    _still_open(order)
+    answers_cancellation = document["kind"] == "acknowledgment" and order["state"] == "cancelled"
+    if not (answers_cancellation and revision == order["revision"]):
+        _still_open(order)
     if revision is not None and revision != order["revision"]:
         stands = order["revision"]
         raise Problem(409, "stale_revision", f"Order {number}: revision {revision} is answered, it stands at {stands}.")
