@@ -310,11 +310,27 @@ class ShippedItem(Record):
     unit: str | None = None
     ordered_quantity: Number | None = None
     product_ids: tuple[ProductId, ...] = ()
+    store: str | None = None  #: whose goods these are when one order is shipped to several locations
     package_id: str | None = None
     lots: tuple[str, ...] = ()
     serials: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     description: str | None = None
+    extra: dict[str, JsonValue] = {}
+
+
+class ShippedOrder(Record):
+    """What a ship notice says about one order (and one ``store``) beyond the fields its items carry."""
+
+    order_number: str | None = None
+    order_revision: int | None = None
+    release_number: str | None = None
+    contract_number: str | None = None
+    ordered_on: date | None = None
+    store: str | None = None  #: id of the party the goods of this order level are for
+    parties: tuple[Party, ...] = ()
+    dates: dict[str, date] = {}
+    references: tuple[Reference, ...] = ()
     extra: dict[str, JsonValue] = {}
 
 
@@ -330,6 +346,7 @@ class ShipNotice(_Document):
     references: tuple[Reference, ...] = ()
     notes: tuple[Note, ...] = ()
     weight: Weight | None = None
+    orders: tuple[ShippedOrder, ...] = ()
     packages: tuple[Package, ...] = ()
     items: tuple[ShippedItem, ...] = ()
     totals: Totals | None = None
