@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,14 +41,15 @@ def _kept_secret(environment: str, file_name: str) -> str:
     if value := os.environ.get(environment):
         return value
     path = DATA_DIR / file_name
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
-    with os.fdopen(descriptor, "w") as file:
-        secret = secrets.token_urlsafe(48)
-        file.write(secret)
-    return secret
+    if not path.exists():
+        # Written whole before it gets its name: another process that starts now reads all of it or makes no second one.
+        fresh = DATA_DIR / f".{file_name}-{secrets.token_hex(8)}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    return path.read_text("ascii").strip()
 
 
 #: Everything the gateway writes when it runs on one machine: database file, secrets.
@@ -159,6 +161,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+    # Tests run on a file like the real one: threads of a database in memory lock each other out.
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / f"test-{os.getpid()}.sqlite3"}
 
 # -- Celery: the alarm clock. Losing a message costs seconds, never a document.
 CELERY_BROKER_URL = os.environ.get("GATEWAY_BROKER_URL", "memory://")

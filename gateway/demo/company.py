@@ -1,0 +1,107 @@
+"""The invented company of the demo: one manufacturer with two plants, and three suppliers, each with its own way in."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.models import ErpConnection
+from gateway.transports.as2 import make_certificate
+from partners import api_keys, onboarding
+from partners.models import OwnIdentity
+
+FILES: Final = Path(__file__).parent / "files"
+OUR_AS2_NAME: Final = "MERIDIAN-AS2"
+THEIR_AS2_NAME: Final = "ACME-AS2"
+_CERTIFICATE_DAYS: Final = 365
+
+
+def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now: datetime) -> dict[str, str]:
+    """Onboard everybody, as procurement would with an import file.
+
+    Returns:
+        The API keys of the suppliers that have one, by partner code: shown once, kept only as a hash.
+    """
+    certificate, key = make_certificate(THEIR_AS2_NAME, days=_CERTIFICATE_DAYS, now=now)
+    (folder / "acme.pem").write_bytes(certificate)
+    (folder / "acme.key").write_bytes(key)
+    (folder / "acme.key").chmod(0o600)
+    identity = onboarding.own_identity(
+        {
+            "name": "Meridian Works",
+            "as2_name": OUR_AS2_NAME,
+            "isa_qualifier": "ZZ",
+            "isa_id": "MERIDIANMFG",
+            "make_certificate": True,
+        },
+        now=now,
+    )
+    (folder / "meridian.pem").write_text(_our_certificate(identity))
+    connection = ErpConnection.objects.create(code="erp-main", base_url=erp_url)
+    connection.set_token(erp_token)
+    partners = [onboarding.set_up(spec) for spec in _suppliers(certificate.decode(), supplier_url)]
+    return {partner.code: api_keys.issue(partner) for partner in partners if partner.code != "ACME"}
+
+
+def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:
+    """Write the configuration of the program that plays the AS2 supplier; returns its file."""
+    file = folder / "acme.json"
+    config = {
+        "as2_name": THEIR_AS2_NAME,
+        "certificate": str(folder / "acme.pem"),
+        "private_key": str(folder / "acme.key"),
+        "peer_as2_name": OUR_AS2_NAME,
+        "peer_certificate": str(folder / "meridian.pem"),
+        "peer_url": f"{gateway_url}/as2",
+        "host": "127.0.0.1",
+        "port": port,
+        "data": str(folder / "acme"),
+    }
+    file.write_text(json.dumps(config, indent=1))
+    return file
+
+
+def _our_certificate(identity: OwnIdentity) -> str:
+    return str(identity.certificates.order_by("pk")[0].certificate_pem)
+
+
+def _suppliers(certificate: str, supplier_url: str) -> list[dict[str, Any]]:
+    def answers(channel: str, format: str, sheet: str = "") -> list[dict[str, str]]:
+        return [
+            {"document": document, "direction": direction, "channel": channel, "format": format, "sheet": sheet}
+            for document, direction in (
+                ("purchase_order", "outbound"),
+                ("order_acknowledgment", "inbound"),
+                ("ship_notice", "inbound"),
+            )
+        ]
+
+    return [
+        {
+            "code": "ACME",
+            "name": "Acme Fastening",
+            "state": "live",
+            "supplier_numbers": ["100017"],
+            "x12": {"their_qualifier": "ZZ", "their_id": "ACMEFASTEN", "usage": "T"},
+            "as2": {"their_name": THEIR_AS2_NAME, "url": f"{supplier_url}/as2"},
+            "ack": {"days_late": 3},
+            "agreements": answers("as2", "x12"),
+            "certificates": [{"certificate": certificate, "role": "both"}],
+        },
+        {
+            "code": "CASTRA",
+            "name": "Castra Foundry",
+            "state": "live",
+            "supplier_numbers": ["100023"],
+            "agreements": answers("rest", "canonical_json"),
+        },
+        {
+            "code": "BOLTCO",
+            "name": "Boltco Supply",
+            "state": "live",
+            "supplier_numbers": ["100031"],
+            "agreements": answers("portal_json", "portal_json", "boltco"),
+        },
+    ]

@@ -1,0 +1,240 @@
+"""The outbox: claims, leases, fences, schedules and lanes, on the real rows."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from gateway import outbox, states
+from gateway.models import Attempt, Delivery, DeliveryKind, DeliveryState, Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def queued(key: str, *lanes: str) -> Delivery:
+    with transaction.atomic():
+        return outbox.enqueue(DeliveryKind.APPLY, key, lanes=lanes)
+
+
+def claimed(owner: str = "one") -> outbox.Claim:
+    claim = outbox.claim(DeliveryKind.APPLY, owner)
+    assert claim is not None
+    return claim
+
+
+def lease_runs_out(delivery: Delivery) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def make_due(delivery: Delivery) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(due_at=Now() - timedelta(seconds=1))
+
+
+def test_enqueue_outside_a_transaction_is_refused():
+    with pytest.raises(transaction.TransactionManagementError):
+        outbox.enqueue(DeliveryKind.APPLY, "k")
+
+
+def test_the_same_key_is_one_delivery():
+    assert queued("k").pk == queued("k").pk
+
+
+def test_a_rolled_back_transaction_rings_for_nobody_and_leaves_nothing():
+    rung: list[str] = []
+    outbox.on_due(rung.append)
+    try:
+        with pytest.raises(RuntimeError), transaction.atomic():
+            outbox.enqueue(DeliveryKind.APPLY, "k")
+            raise RuntimeError
+    finally:
+        outbox._listeners.remove(rung.append)
+    assert rung == []
+    assert not Delivery.objects.exists()
+
+
+def test_a_claim_counts_the_attempt_before_the_work_begins():
+    queued("k")
+    claim = claimed()
+    row = Delivery.objects.get()
+    assert (row.state, row.attempts, row.token, row.owner) == ("sending", 1, claim.token, "one")
+    assert Attempt.objects.get().outcome == ""
+
+
+def test_what_is_claimed_is_nobody_elses():
+    queued("k")
+    claimed()
+    assert outbox.claim(DeliveryKind.APPLY, "two") is None
+
+
+def test_of_two_threads_that_claim_at_once_one_wins():
+    queued("k")
+    won: list[outbox.Claim | None] = []
+    gate = threading.Barrier(4)
+
+    def rival(name: str) -> None:
+        gate.wait()
+        won.append(outbox.claim(DeliveryKind.APPLY, name))
+        connection.close()
+
+    threads = [threading.Thread(target=rival, args=(str(number),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(claim is not None for claim in won) == 1
+
+
+def test_an_expired_lease_is_claimable_and_in_doubt():
+    lease_runs_out(queued_and_claimed().delivery)
+    again = claimed("two")
+    assert again.doubtful
+    assert again.delivery.crashes == 1
+
+
+def queued_and_claimed() -> outbox.Claim:
+    queued("k")
+    return claimed()
+
+
+def test_a_worker_paused_beyond_its_lease_changes_nothing():
+    late = queued_and_claimed()
+    lease_runs_out(late.delivery)
+    second = claimed("two")
+    with pytest.raises(outbox.Fenced):
+        outbox.finish(late, "late")
+    outbox.finish(second, "in time")
+    assert Delivery.objects.get().result == "in time"
+
+
+def test_a_finished_delivery_is_finished_once():
+    claim = queued_and_claimed()
+    outbox.finish(claim)
+    with pytest.raises(outbox.Fenced):
+        outbox.finish(claim)
+    assert Event.objects.filter(name="delivery.delivered").count() == 1
+
+
+def test_a_retry_waits_for_its_time():
+    claim = queued_and_claimed()
+    assert outbox.retry(claim, "later")
+    assert outbox.claim(DeliveryKind.APPLY, "two") is None
+    make_due(claim.delivery)
+    assert not claimed("two").doubtful
+
+
+def test_a_retry_in_doubt_stays_in_doubt_until_it_is_settled():
+    claim = queued_and_claimed()
+    outbox.retry(claim, "no answer", in_doubt=True)
+    make_due(claim.delivery)
+    second = claimed("two")
+    assert second.doubtful
+    outbox.retry(second, "could not connect to look it up")
+    make_due(claim.delivery)
+    assert claimed("three").doubtful
+
+
+def test_the_schedule_ends_in_a_dead_letter(settings):
+    settings.RETRY_SCHEDULE_MIN = {"apply": [1]}
+    claim = queued_and_claimed()
+    assert outbox.retry(claim, "first")
+    make_due(claim.delivery)
+    assert not outbox.retry(claimed(), "second")
+    row = Delivery.objects.get()
+    assert (row.state, row.last_error) == (DeliveryState.DEAD, "second")
+
+
+def test_an_uncharged_retry_never_uses_up_the_schedule(settings):
+    settings.RETRY_SCHEDULE_MIN = {"apply": [1]}
+    queued("k")
+    for _ in range(5):
+        make_due(Delivery.objects.get())
+        assert outbox.retry(claimed(), "closed for maintenance", charged=False)
+    assert Delivery.objects.get().attempts == 0
+
+
+def test_work_that_kills_its_worker_three_times_is_buried_and_its_neighbour_goes_on():
+    queued("poison")
+    for _ in range(3):
+        claim = claimed()
+        assert claim.delivery.key == "poison"
+        lease_runs_out(claim.delivery)
+    queued("neighbour")
+    assert claimed().delivery.key == "neighbour"
+    assert Delivery.objects.get(key="poison").state == DeliveryState.DEAD
+
+
+def test_one_lane_is_handed_over_in_order():
+    queued("first", "order:1")
+    queued("second", "order:1")
+    queued("other", "order:2")
+    first, other = claimed(), claimed()
+    assert (first.delivery.key, other.delivery.key) == ("first", "other")
+    assert outbox.claim(DeliveryKind.APPLY, "x") is None
+    outbox.finish(first)
+    assert claimed().delivery.key == "second"
+
+
+def test_a_delivery_of_two_lanes_waits_for_both():
+    queued("a", "order:1")
+    queued("b", "order:2")
+    queued("both", "order:1", "order:2")
+    a, b = claimed(), claimed()
+    outbox.finish(a)
+    assert outbox.claim(DeliveryKind.APPLY, "x") is None
+    outbox.finish(b)
+    assert claimed().delivery.key == "both"
+
+
+def test_a_dead_letter_blocks_its_own_lane_only():
+    queued("dead", "order:1")
+    queued("behind", "order:1")
+    queued("beside", "order:2")
+    outbox.bury(claimed(), "no")
+    assert claimed().delivery.key == "beside"
+    assert outbox.claim(DeliveryKind.APPLY, "x") is None
+
+
+def test_a_revived_dead_letter_keeps_its_key_and_counts_anew():
+    claim = queued_and_claimed()
+    outbox.bury(claim, "no")
+    dead = Delivery.objects.get()
+    with transaction.atomic():
+        outbox.revive(dead, actor="ann")
+    again = claimed()
+    assert (again.delivery.key, again.delivery.attempts) == ("k", 1)
+    assert again.token > claim.token
+
+
+def test_a_cancelled_dead_letter_frees_its_lane():
+    queued("dead", "order:1")
+    queued("behind", "order:1")
+    outbox.bury(claimed(), "no")
+    with transaction.atomic():
+        outbox.cancel(Delivery.objects.get(key="dead"), actor="ann")
+    assert claimed().delivery.key == "behind"
+
+
+def test_what_is_being_tried_cannot_be_cancelled():
+    claim = queued_and_claimed()
+    with pytest.raises(states.IllegalMove), transaction.atomic():
+        outbox.cancel(claim.delivery, actor="ann")
+
+
+def test_every_transition_is_in_the_log_once():
+    claim = queued_and_claimed()
+    outbox.retry(claim, "later")
+    make_due(claim.delivery)
+    outbox.finish(claimed())
+    names = list(Event.objects.values_list("name", flat=True))
+    assert names == ["delivery.sending", "delivery.pending", "delivery.sending", "delivery.delivered"]
+
+
+def test_due_kinds_names_the_queues_that_have_work():
+    queued("k")
+    assert outbox.due_kinds() == [DeliveryKind.APPLY]
+    claimed()
+    assert outbox.due_kinds() == []
