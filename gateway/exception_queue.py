@@ -101,6 +101,30 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="The first message counts, the second was refused. Ask the partner to send the second one under an id of "
         "its own.",
     ),
+    "partner_inactive": Reason(
+        title="Message of a partner that is not active",
+        team=_O,
+        hours=8,
+        choices=(_CLOSE,),
+        runbook="It came well signed from a partner that is suspended or still being set up, and was refused; the partner was "
+        "told. If it should count, make the partner active and ask for it again.",
+    ),
+    "refused_unread": Reason(
+        title="Message refused unread",
+        team=_O,
+        hours=8,
+        choices=(_CLOSE,),
+        runbook="Its headers ask for something we do not do for this partner: more bytes than agreed, or an asynchronous "
+        "receipt. Nothing of it was stored and nothing proves who sent it. Agree with the partner, or raise the limit.",
+    ),
+    "terms_unusable": Reason(
+        title="Our certificates for this partner cannot be used",
+        team=_O,
+        hours=2,
+        choices=(_CLOSE,),
+        runbook="A certificate or private key of ours is missing or unfit, so nothing can be opened or receipted. Mend it "
+        "at our identity; the partner's system was told to try again and does so by itself.",
+    ),
     # -- in translation
     "document_rejected": Reason(
         title="Document breaks its guide",
