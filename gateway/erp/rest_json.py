@@ -355,7 +355,7 @@ def _cut(text: str) -> str:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait (RFC 9110, 10.2.3). A moment is measured by the ERP's own clock; None: not said, or not readable."""
+    """Seconds to wait (RFC 9110, 10.2.3), a moment measured by the ERP's own clock; None: not said, or not readable."""
     by_name = {name.lower(): value.strip() for name, value in headers.items()}
     value = by_name.get("retry-after", "")
     if value.isascii() and value.isdecimal() and len(value) < 10:

@@ -1,7 +1,7 @@
-"""The books of the reference ERP: orders, changes not yet fetched, and the documents suppliers sent, in one SQLite file.
+"""The books of the reference ERP: orders, changes not yet fetched and the documents suppliers sent, in one SQLite file.
 
-Every write is one transaction that ends on the disk (BEGIN IMMEDIATE, WAL, synchronous FULL): what was answered survives
-``kill -9``. ``applications`` and ``journal`` only ever grow, by trigger; they are what a test for doubling asks.
+Every write is one transaction that ends on the disk (BEGIN IMMEDIATE, WAL, synchronous FULL): what was answered
+survives ``kill -9``. ``applications`` and ``journal`` only ever grow, by trigger; they are what a test for doubling asks.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS journal (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, request TEXT NOT NULL, key TEXT NOT NULL, outcome TEXT NOT NULL,
     fault TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_key ON journal (key);
-CREATE TRIGGER IF NOT EXISTS applications_stay BEFORE UPDATE ON applications BEGIN SELECT RAISE(ABORT, 'append only'); END;
-CREATE TRIGGER IF NOT EXISTS applications_last BEFORE DELETE ON applications BEGIN SELECT RAISE(ABORT, 'append only'); END;
+CREATE TRIGGER IF NOT EXISTS applied_stays BEFORE UPDATE ON applications BEGIN SELECT RAISE(ABORT, 'append only'); END;
+CREATE TRIGGER IF NOT EXISTS applied_lasts BEFORE DELETE ON applications BEGIN SELECT RAISE(ABORT, 'append only'); END;
 CREATE TRIGGER IF NOT EXISTS journal_stays BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'append only'); END;
 CREATE TRIGGER IF NOT EXISTS journal_lasts BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'append only'); END;
 """
@@ -342,8 +342,8 @@ def _post_ship_notice(db: sqlite3.Connection, document: sqlite3.Row, record: Jso
 def _supersede(db: sqlite3.Connection, document: sqlite3.Row) -> None:
     """Take back what earlier ship notices of this shipment posted: a correction is a whole document."""
     taken_back = db.execute(
-        "UPDATE postings SET superseded_by = ? WHERE superseded_by IS NULL AND document_id IN (SELECT id FROM documents "
-        "WHERE kind = 'ship_notice' AND company = ? AND supplier_number = ? AND number = ?)",
+        "UPDATE postings SET superseded_by = ? WHERE superseded_by IS NULL AND document_id IN "
+        "(SELECT id FROM documents WHERE kind = 'ship_notice' AND company = ? AND supplier_number = ? AND number = ?)",
         (document["id"], document["company"], document["supplier_number"], document["number"]),
     ).rowcount
     if not taken_back:
@@ -351,7 +351,7 @@ def _supersede(db: sqlite3.Connection, document: sqlite3.Row) -> None:
 
 
 def _answered(db: sqlite3.Connection, document: sqlite3.Row, number: str, revision: object) -> sqlite3.Row:
-    """The order that a document answers, at the revision it names: an open one, or to acknowledge, one just cancelled."""
+    """The order that a document answers, at the revision it names: an open one, or a cancelled one to acknowledge."""
     order: sqlite3.Row | None = db.execute(
         "SELECT * FROM orders WHERE company = ? AND supplier_number = ? AND number = ?",
         (document["company"], document["supplier_number"], number),

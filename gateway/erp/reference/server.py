@@ -96,7 +96,7 @@ class ReferenceErp(ThreadingHTTPServer):
         if fault.kind in {FaultKind.LOSE_ANSWER, FaultKind.LATE_500, FaultKind.GARBAGE}:
             act(fault)
         elif operation in {"submit", "settle"}:
-            self.ledger.note(operation, path[-1], "not done", fault.kind)
+            self.ledger.note(_KINDS.get(path[0], operation), path[-1], "not done", fault.kind)
         return _misbehave(fault)
 
     def _operation(self, request: Request, path: Sequence[str]) -> tuple[str, Callable[[Fault | None], Answer]]:

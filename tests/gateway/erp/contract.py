@@ -58,8 +58,8 @@ Connect = Callable[..., ErpPort]  # (counterpart, **changed settings) -> port
 
 
 class ErpContract:
-    """Fixtures a subclass gives: ``other_side`` (behaves again for every test), ``own_other_side`` (for this test alone, it
-    may be killed) and ``connect``, which makes a port to either."""
+    """What a subclass gives as fixtures: ``other_side`` (shared, free of faults when a test begins), ``own_other_side``
+    (for one test, which may kill it) and ``connect``, which makes a port to either."""
 
     @pytest.fixture
     def erp(self, other_side: Counterpart, connect: Connect) -> ErpPort:

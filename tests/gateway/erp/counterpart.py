@@ -37,7 +37,7 @@ class ReferenceProcess:
     def token(self) -> str:
         return self.database.with_name("erp.sqlite3.token").read_text()
 
-    def start(self) -> None:
+    def start(self, *arguments: str) -> None:
         command = [
             sys.executable,
             "manage.py",
@@ -48,7 +48,9 @@ class ReferenceProcess:
             str(self.port),
         ]
         with self.complaints.open("a") as complaints:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True)
+            self._process = subprocess.Popen(
+                [*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True
+            )
         assert self._process.stdout is not None
         assert select.select([self._process.stdout], [], [], START_LIMIT_S)[0], (
             "the reference ERP did not start in time"
