@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,12 @@ class Link:
     buyer: As2Terms  #: the buyer's view: ours
     supplier: As2Terms  #: the supplier's view
 
-    def agreeing(self, **changes: object) -> Link:
+    def agreeing(self, **changes: Any) -> Link:
         return Link(replace(self.buyer, **changes), replace(self.supplier, **changes))
 
 
-def make_identity(name: str, **options: object) -> CertificateRef:
-    arguments: dict = {"days": 365, "now": datetime.now(UTC), **options}
-    certificate, key = make_certificate(name, **arguments)
+def make_identity(name: str, *, days: int = 365, now: datetime | None = None) -> CertificateRef:
+    certificate, key = make_certificate(name, days=days, now=now or datetime.now(UTC))
     return CertificateRef(fingerprint=fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
 
 

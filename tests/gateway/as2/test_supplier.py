@@ -1,0 +1,187 @@
+"""The supplier program in a process of its own, trading with our engine over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waitress.server import create_server
+
+from gateway.transports.as2 import Rejected, Verdict, build_mdn, build_message, read_mdn, receive
+from gateway.transports.http import HttpAnswer, post
+from partners.profiles import As2Terms
+from tests.gateway.as2.conftest import EDI, Link
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Gateway:
+    """The smallest door our engine can have: a WSGI application that keeps payloads in a list."""
+
+    terms: As2Terms
+    payloads: list[bytes] = field(default_factory=list)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        headers = {key[5:].replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}
+        headers["Content-Type"] = environ["CONTENT_TYPE"]
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        try:
+            got = receive(headers, body, self.terms)
+            self.payloads.append(got.payload)
+            mdn = build_mdn(headers, terms=self.terms, mic=(got.mic, got.mic_algorithm), text="stored")
+        except Rejected as rejected:
+            mdn = build_mdn(headers, terms=self.terms, disposition=rejected.disposition, mic=None, text="no")
+        start_response("200 OK", list(mdn.headers.items()))
+        return [mdn.body]
+
+
+@pytest.fixture(scope="module")
+def gateway(link: Link) -> Iterator[tuple[Gateway, int]]:
+    application = Gateway(link.buyer)
+    server = create_server(application, host="127.0.0.1", port=0, threads=2)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield application, server.effective_port
+    server.close()
+    thread.join(timeout=10)
+
+
+@dataclass(frozen=True)
+class Running:
+    address: str  #: http://host:port
+    folder: Path
+    terms: As2Terms  #: the buyer's, with the supplier's address
+
+    def control(self, path: str, order: object) -> HttpAnswer:
+        headers = {"Content-Type": "application/json"}
+        return post(f"{self.address}/control/{path}", headers, json.dumps(order).encode(), timeout_s=30)
+
+    def journal(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "data/journal.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_path_factory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("supplier")
+    configuration = folder / "boltco.json"
+    configuration.write_text(
+        json.dumps(
+            {
+                "as2_name": "boltco",
+                "key": str(pem_folder / "supplier.key.pem"),
+                "certificate": str(pem_folder / "supplier.crt.pem"),
+                "peer_as2_name": "ACME BUYING",
+                "peer_signing_certificate": str(pem_folder / "buyer.crt.pem"),
+                "peer_url": f"http://127.0.0.1:{gateway[1]}/as2",
+                "listen": "127.0.0.1:0",
+                "data": "data",
+            }
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "as2_supplier", "--config", str(configuration)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("supplier boltco listens on http://127.0.0.1:"), process.communicate(timeout=10)
+    address = line.split()[-1].removesuffix("/as2")
+    yield Running(address, folder, replace(link.buyer, url=f"{address}/as2"))
+    process.terminate()
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_an_order_arrives_and_its_receipt_proves_it(supplier: Running):
+    sent = build_message(EDI, terms=supplier.terms, message_id="po-100@acme", file_name="850 für boltco.edi")
+    answer = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    receipt = read_mdn(
+        answer.headers, answer.body, message_id=sent.message_id, digests=sent.digests, terms=supplier.terms
+    )
+    assert (answer.status, receipt.verdict) == (200, Verdict.DELIVERED)
+    line = next(line for line in supplier.journal() if line["message_id"] == "po-100@acme")
+    assert line["verdict"] == "processed"
+    assert (supplier.folder / "data/inbox" / line["file"]).read_bytes() == EDI
+
+
+def test_a_repeat_gets_the_first_receipt_and_no_second_file(supplier: Running):
+    sent = build_message(EDI, terms=supplier.terms, message_id="po-101@acme", file_name="850.edi")
+    first = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    files = sorted((supplier.folder / "data/inbox").iterdir())
+    again = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    assert again.body == first.body
+    assert sorted((supplier.folder / "data/inbox").iterdir()) == files
+
+
+def test_another_message_under_a_used_id_is_no_delivery(supplier: Running):
+    receipts = []
+    for payload in (b"first", b"second"):
+        sent = build_message(payload, terms=supplier.terms, message_id="po-102@acme", file_name=None)
+        answer = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+        receipts.append(
+            read_mdn(
+                answer.headers, answer.body, message_id=sent.message_id, digests=sent.digests, terms=supplier.terms
+            )
+        )
+    assert [receipt.verdict for receipt in receipts] == [Verdict.DELIVERED, Verdict.INVALID]
+    assert "duplicate-document" in receipts[1].text
+
+
+def test_the_supplier_sends_and_believes_our_receipt(supplier: Running, gateway: tuple[Gateway, int], tmp_path: Path):
+    file = tmp_path / "855.edi"
+    file.write_bytes(EDI)
+    answer = supplier.control("send", {"file": str(file)})
+    outcome = json.loads(answer.body)
+    assert (answer.status, outcome["http_status"], outcome["mdn_status"], outcome["mic_matched"]) == (
+        200,
+        200,
+        "processed",
+        True,
+    )
+    assert gateway[0].payloads[-1] == EDI
+    assert supplier.journal()[-1]["message_id"] == outcome["message_id"]
+
+
+def test_a_file_that_is_not_there_is_said(supplier: Running):
+    answer = supplier.control("send", {"file": "/nowhere/855.edi"})
+    assert (answer.status, b"FileNotFoundError" in answer.body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/as2", {}, 403),
+        ("/as2", {"AS2-From": "ACME BUYING", "AS2-To": "boltco"}, 400),
+        ("/as2", {"AS2-From": "somebody", "AS2-To": "boltco", "Message-ID": "<x@y>"}, 403),
+        ("/control/send", {"Content-Type": "text/plain"}, 415),
+        ("/elsewhere", {}, 404),
+    ],
+)
+def test_nonsense_gets_a_plain_answer(supplier: Running, path, headers, status):
+    answer = post(supplier.address + path, {"Content-Type": "text/plain"} | headers, b"hello", timeout_s=30)
+    assert answer.status == status
+
+
+def test_a_broken_configuration_ends_with_one_sentence(tmp_path: Path):
+    file = tmp_path / "broken.json"
+    file.write_text('{"as2_name": "boltco"}')
+    done = subprocess.run(
+        [sys.executable, "manage.py", "as2_supplier", "--config", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"CommandError: {file}: peer_as2_name must be a text\n"
