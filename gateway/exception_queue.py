@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from gateway import events, states
 from gateway.models import CaseEntry, CaseState, ExceptionCase
+from gateway.models.fields import storable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -324,8 +325,8 @@ def open_case(
         partner_id = next((row.partner_id for row in (document, transmission, order, delivery) if row), None)
     key = _shortened(fingerprint)
     newest = {
-        "summary": _cut(_text(summary)),
-        "detail": _json(detail) if detail is not None else None,
+        "summary": _cut(storable(summary)),
+        "detail": detail,
         "partner_id": partner_id,
         "order": order,
         "document": document,
@@ -416,11 +417,11 @@ def _count_up(key: str, newest: Mapping[str, Any], now: datetime) -> ExceptionCa
 
 
 def _note(case: ExceptionCase, *, actor: str, action: str, note: str, at: datetime | None) -> None:
-    CaseEntry.objects.create(case=case, actor=actor[:150], action=action, note=_text(note), at=at or timezone.now())
+    CaseEntry.objects.create(case=case, actor=actor[:150], action=action, note=storable(note), at=at or timezone.now())
 
 
 def _shortened(fingerprint: str) -> str:
-    fingerprint = _text(fingerprint)
+    fingerprint = storable(fingerprint)
     if len(fingerprint) <= _FINGERPRINT_LENGTH:
         return fingerprint
     digest = hashlib.sha256(fingerprint.encode()).hexdigest()
@@ -429,19 +430,3 @@ def _shortened(fingerprint: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SUMMARY_LENGTH else f"{text[: _SUMMARY_LENGTH - 1]}…"
-
-
-def _text(text: str) -> str:
-    """Without NUL, which PostgreSQL keeps neither in text nor in JSON; partners do send it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _json(value: object) -> object:
-    """``_text`` on every string of JSON-ready data."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Mapping):
-        return {_text(str(name)): _json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    return value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+from gateway.models.fields import StorableJSONField
+
 
 class Event(models.Model):
     """One business event. The timeline of an order is the events that name it."""
@@ -19,7 +21,7 @@ class Event(models.Model):
     document = models.ForeignKey("gateway.Document", models.PROTECT, null=True, related_name="+")
     delivery = models.ForeignKey("gateway.Delivery", models.PROTECT, null=True, related_name="+")
     case = models.ForeignKey("gateway.ExceptionCase", models.PROTECT, null=True, related_name="+")
-    data = models.JSONField(default=dict)
+    data = StorableJSONField(default=dict)
 
     class Meta:
         ordering = ["id"]

@@ -8,6 +8,8 @@ from enum import StrEnum
 from django.db import models
 from django.utils import timezone
 
+from gateway.models.fields import StorableJSONField
+
 
 class DocumentState(StrEnum):
     RECEIVED = "received"
@@ -42,8 +44,8 @@ class Document(models.Model):
     set_control = models.CharField(max_length=20, blank=True)
     number = models.CharField(max_length=64, blank=True, db_index=True)  #: order number, or shipment number
     order_revision = models.PositiveIntegerField(null=True)
-    record = models.JSONField(null=True)
-    findings = models.JSONField(default=list)
+    record = StorableJSONField(null=True)
+    findings = StorableJSONField(default=list)
     verdict = models.CharField(max_length=24, blank=True)
     parked_until = models.DateTimeField(null=True)
     approved_by = models.CharField(max_length=150, blank=True)  #: who accepted the differences that held it

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from gateway.models.fields import StorableJSONField
+
 
 class CaseState(StrEnum):
     OPEN = "open"
@@ -21,7 +23,7 @@ class ExceptionCase(models.Model):
     state = models.CharField(max_length=16, default=CaseState.OPEN, db_index=True)
     summary = models.CharField(max_length=255)
     #: What the decision needs: findings, and per line both sides (ordered | answered).
-    detail = models.JSONField(default=dict)
+    detail = StorableJSONField(default=dict)
     fingerprint = models.CharField(max_length=200)  #: the same trouble again counts up instead of opening a second case
     occurrences = models.PositiveIntegerField(default=1)
     team = models.CharField(max_length=40)  #: who answers for it until a person takes it

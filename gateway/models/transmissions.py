@@ -10,6 +10,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
+from gateway.models.fields import StorableJSONField
 from partners.profiles import Direction
 
 
@@ -60,12 +61,12 @@ class Transmission(models.Model):
     sheet = models.CharField(max_length=32, blank=True)  #: for portal_json: whose shape
     content_type = models.CharField(max_length=255, blank=True)
     file_name = models.CharField(max_length=255, blank=True)  #: metadata only, never a path
-    headers = models.JSONField(default=dict)
+    headers = StorableJSONField(default=dict)
     raw = models.ForeignKey(Blob, models.PROTECT, related_name="+")  #: as it was on the wire
     payload = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)  #: unwrapped; null: never got so far
     digests = models.JSONField(default=dict)  #: algorithm → base64 of what the MIC covers
     answer_status = models.PositiveSmallIntegerField(null=True)
-    answer_headers = models.JSONField(default=dict)
+    answer_headers = StorableJSONField(default=dict)
     answer = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)
     reason = models.TextField(blank=True)  #: why it was refused or rejected, for staff
     at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -95,7 +96,7 @@ class Interchange(models.Model):
     control_number = models.CharField(max_length=20)
     usage = models.CharField(max_length=1, blank=True)
     verdict = models.CharField(max_length=24, blank=True)
-    findings = models.JSONField(default=list)
+    findings = StorableJSONField(default=list)
     repeats = models.ForeignKey("self", models.PROTECT, null=True, related_name="repeated_by")
     at = models.DateTimeField(default=timezone.now)
 

@@ -15,6 +15,7 @@ from edi_maps import canonical, formats, x12
 from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from gateway import events, exception_queue, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
+from gateway.models.fields import storable
 from gateway.pipeline import dispatch
 from partners import directory
 from partners.profiles import Direction, FunctionalAck, Profile
@@ -123,12 +124,12 @@ def _document(
         format=transmission.format,
         type=type,
         interchange=interchange,
-        code=code,
-        version=version,
+        code=storable(code),
+        version=storable(version),
         position=position,
-        group_code=group_code,
-        group_control=group_control,
-        set_control=set_control,
+        group_code=storable(group_code),
+        group_control=storable(group_control),
+        set_control=storable(set_control),
     )
 
 
@@ -145,7 +146,7 @@ def judge(
     ``inherited`` are findings about the envelope: shown with the document, they do not reject it.
     """
     document.record = None if record is None else canonical.dump(record)
-    document.number = _number(record)
+    document.number = storable(_number(record))
     document.order_revision = getattr(record, "order_revision", None)
     if record is not None and verdict is not Verdict.REJECTED and not _covered(profile, record.type, document.channel):
         findings = [*findings, finding("no_agreement", value=f"{record.type} by {document.channel}")]
@@ -206,9 +207,9 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
     """Keep the envelope; True when its numbers were used before: then nothing in it is new."""
     ends = {
         "direction": Direction.INBOUND,
-        "sender": f"{read.sender_qualifier}:{read.sender_id}"[:40],
-        "receiver": f"{read.receiver_qualifier}:{read.receiver_id}"[:40],
-        "control_number": read.control_number[:20],
+        "sender": storable(f"{read.sender_qualifier}:{read.sender_id}"[:40]),
+        "receiver": storable(f"{read.receiver_qualifier}:{read.receiver_id}"[:40]),
+        "control_number": storable(read.control_number[:20]),
     }
     first = None
     if read.control_number:
@@ -216,7 +217,7 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
     row = Interchange.objects.create(
         transmission=transmission,
         partner_id=profile.id,
-        usage=read.usage[:1],
+        usage=storable(read.usage[:1]),
         verdict=verdict_of(read.findings),
         findings=[found.as_dict() for found in read.findings],
         repeats=first if read.control_number else None,
