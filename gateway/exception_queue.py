@@ -326,7 +326,7 @@ def open_case(
     key = _shortened(fingerprint)
     newest = {
         "summary": _cut(storable(summary)),
-        "detail": detail,
+        "detail": None if detail is None else storable(detail),
         "partner_id": partner_id,
         "order": order,
         "document": document,
