@@ -50,14 +50,13 @@ def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:
     file = folder / "acme.json"
     config = {
         "as2_name": THEIR_AS2_NAME,
-        "certificate": str(folder / "acme.pem"),
-        "private_key": str(folder / "acme.key"),
+        "certificate": "acme.pem",
+        "key": "acme.key",
         "peer_as2_name": OUR_AS2_NAME,
-        "peer_certificate": str(folder / "meridian.pem"),
+        "peer_signing_certificate": "meridian.pem",
         "peer_url": f"{gateway_url}/as2",
-        "host": "127.0.0.1",
-        "port": port,
-        "data": str(folder / "acme"),
+        "listen": f"127.0.0.1:{port}",
+        "data": "acme",
     }
     file.write_text(json.dumps(config, indent=1))
     return file

@@ -131,9 +131,10 @@ class As2Supplier:
         account: dict[str, Any] = answer.raise_for_status().json()
         return account
 
-    def journal(self) -> list[dict[str, Any]]:
-        rows = self._client.get("/control/journal").raise_for_status().json()
-        return rows if isinstance(rows, list) else list(rows["entries"])
+    def received(self) -> list[dict[str, Any]]:
+        """The messages it took, oldest first: message_id, verdict, file …"""
+        journal = self._client.get("/control/journal").raise_for_status().json()
+        return [line for line in journal if line["direction"] == "received" and line["file"] is not None]
 
 
 def read_json(file: Path) -> Any:

@@ -271,7 +271,7 @@ class Story:
         return account
 
     def _inbox(self, at_least: int) -> list[dict[str, Any]]:
-        received = [entry for entry in self._supplier.journal() if entry.get("direction", "received") == "received"]
+        received = self._supplier.received()
         return received if len(received) >= at_least else []
 
     def _sent(self, revision: int, *, state: str) -> Document | None:
