@@ -167,6 +167,22 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="It waited for its order until the deadline. Look the number up in the ERP: a typing mistake of the "
         "supplier, an order never released, or an order of another supplier. Replay once the order is there.",
     ),
+    "order_unusable": Reason(
+        title="Order of the ERP cannot be taken in",
+        team=_P,
+        hours=4,
+        choices=(_REPLAY, _CLOSE),
+        runbook="The ERP released an order without what every order needs; the text says what. Mend it in the ERP, then replay: "
+        "the order is loaded again.",
+    ),
+    "document_unwritable": Reason(
+        title="Order cannot be written for the supplier",
+        team=_O,
+        hours=4,
+        choices=(_REPLAY, _DISCARD),
+        runbook="A value of the order does not fit the partner's format, mostly a separator inside a part number. Change the "
+        "separators in the partner's X12 terms, or the value in the ERP, then replay.",
+    ),
     "order_ambiguous": Reason(
         title="Several companies have an order of this number",
         team=_P,

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from gateway.models import ErpConnection
 from gateway.transports.as2 import make_certificate
-from partners import api_keys, onboarding
-from partners.models import OwnIdentity
+from partners import onboarding
+from partners.models import ApiKey, OwnIdentity
+from partners.models.choices import ApiEnvironment
 
 FILES: Final = Path(__file__).parent / "files"
 OUR_AS2_NAME: Final = "MERIDIAN-AS2"
@@ -42,7 +43,11 @@ def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now
     connection = ErpConnection.objects.create(code="erp-main", base_url=erp_url)
     connection.set_token(erp_token)
     partners = [onboarding.set_up(spec) for spec in _suppliers(certificate.decode(), supplier_url)]
-    return {partner.code: api_keys.issue(partner) for partner in partners if partner.code != "ACME"}
+    return {
+        partner.code: ApiKey.issue(partner, ApiEnvironment.LIVE, label="demo")[1]
+        for partner in partners
+        if partner.code != "ACME"
+    }
 
 
 def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
+from edi_maps.findings import Severity
 from gateway import exception_queue, order_book, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Order
 from gateway.pipeline.translate import apply_lanes
@@ -60,7 +61,7 @@ def apply(document: Document, *, now: datetime) -> None:
     if not document.approved_by:
         reason, differences = compare(record, orders, profile)
         if differences:
-            held = [found for found in differences if found.severity == "error"]
+            held = [found for found in differences if found.severity is Severity.ERROR]
             if held:
                 _hold(document, reason, _summary(document, profile, held), _both_sides(document, differences))
                 return
@@ -84,6 +85,7 @@ def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Seq
     """Write the answer into the order book and queue it for the ERP, in the caller's transaction."""
     if isinstance(record, OrderAcknowledgment):
         order_book.apply_acknowledgment(orders[0], record, document, now=now)
+        exception_queue.settle(f"ack_late:{orders[0].pk}", note=f"Answered by {document}.", now=now)
     elif isinstance(record, ShipNotice):
         order_book.apply_ship_notice(record, document, orders, now=now)
     states.advance(document, DocumentState.APPLIED)

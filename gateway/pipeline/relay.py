@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
-from gateway import exception_queue, outbox, states
+from gateway import exception_queue, order_book, outbox, states
 from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Transient
 from gateway.models import (
     Blob,
@@ -27,7 +27,6 @@ from gateway.models import (
     DeliveryState,
     Document,
     DocumentState,
-    Order,
     Transmission,
     TransmissionState,
 )
@@ -137,29 +136,24 @@ _RETRY_STATUS: Final = frozenset({408, 425, 429})
 
 
 def _submission(key: str, company: str, document: Document) -> Submission:
+    """The document in the order's own terms, and of a ship notice only what is about this company's orders."""
     record = canonical.load(document.record)
-    if not isinstance(record, OrderAcknowledgment | ShipNotice):
-        raise ValueError(f"{document} is nothing the ERP takes")
+    orders = [order for order in apply.orders_of(document) or [] if order.company == company]
+    if not orders or not isinstance(record, OrderAcknowledgment | ShipNotice):
+        raise ValueError(f"{document} answers no order of {company}")
+    kind: Literal["acknowledgment", "ship_notice"] = "acknowledgment"
+    if isinstance(record, ShipNotice):
+        kind, numbers = "ship_notice", {order.number for order in orders}
+        mine = tuple(item for item in record.items if (item.order_number or "").strip() in numbers)
+        record = record.model_copy(update={"items": mine})
     profile = directory.profile(document.partner_id)
-    kind: Literal["acknowledgment", "ship_notice"] = "ship_notice"
-    if isinstance(record, OrderAcknowledgment):
-        kind = "acknowledgment"
-    else:
-        record = _of_company(record, company, document)
-    number = profile.supplier_numbers[0] if profile.supplier_numbers else profile.code
-    return Submission(key=key, kind=kind, company=company, supplier_number=number, record=record)
-
-
-def _of_company(record: ShipNotice, company: str, document: Document) -> ShipNotice:
-    """The part of a ship notice that is about one company's orders; all of it in the usual case."""
-    foreign = set(
-        Order.objects.filter(partner_id=document.partner_id, number__in={item.order_number for item in record.items})
-        .exclude(company=company)
-        .values_list("number", flat=True)
+    return Submission(
+        key=key,
+        kind=kind,
+        company=company,
+        supplier_number=profile.supplier_numbers[0] if profile.supplier_numbers else profile.code,
+        record=order_book.as_ordered(record, orders),
     )
-    if not foreign:
-        return record
-    return record.model_copy(update={"items": tuple(item for item in record.items if item.order_number not in foreign)})
 
 
 def _arrived_in_erp(claim: outbox.Claim, document: Document, reference: str) -> None:

@@ -96,8 +96,11 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
         order_revision=found.revision,
         record=canonical.dump(record),
     )
-    agreement = profile.agreement(record.type, Direction.OUTBOUND)
     states.advance(document, DocumentState.TRANSLATED)
+    if released.change != "released" and released.order.lines.filter(shipped__gt=0).exists():
+        _hold_change_after_ship(document)
+        return document
+    agreement = profile.agreement(record.type, Direction.OUTBOUND)
     if agreement is None or profile.state is PartnerState.SUSPENDED:
         states.advance(document, DocumentState.HELD)
         exception_queue.open_case(
@@ -147,11 +150,11 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
     except Transient as error:
         log.warning("erp=%s order=%s not loaded: %s", connection.code, change.order_key, error)
         return False
-    except Permanent as error:
+    except (Permanent, order_book.UnusableOrder) as error:
         with transaction.atomic():
             exception_queue.open_case(
-                "erp_refused",
-                summary=f"Order {change.order_key} of ERP {connection.code} cannot be loaded",
+                "order_unusable",
+                summary=f"Order {change.order_key} of ERP {connection.code} cannot be taken in: {error}",
                 fingerprint=f"erp_load:{connection.pk}:{change.order_key}",
                 detail={"why": str(error), "connection": connection.code, "order_key": change.order_key},
             )
@@ -162,6 +165,17 @@ def _for_supplier(found: ErpOrder, *, first: bool) -> PurchaseOrder:
     """The order as it leaves: it names its revision, and says whether it is new, replaces an earlier one or ends it."""
     purpose = Purpose.CANCEL if found.cancelled else Purpose.ORIGINAL if first else Purpose.REPLACE
     return found.record.model_copy(update={"revision": found.revision, "purpose": purpose})
+
+
+def _hold_change_after_ship(document: Document) -> None:
+    states.advance(document, DocumentState.HELD, note={"reason": "change_after_ship"})
+    exception_queue.open_case(
+        "change_after_ship",
+        summary=f"Order {document.number} changed in the ERP after goods were shipped",
+        fingerprint=f"change_after_ship:{document.uid}",
+        detail={"revision": document.order_revision},
+        document=document,
+    )
 
 
 def _unrouted(connection: ErpConnection, found: ErpOrder) -> None:
