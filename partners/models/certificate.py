@@ -100,6 +100,8 @@ class Certificate(models.Model):
         Raises:
             ValidationError: by field, in words.
         """
+        if not self.certificate_pem:
+            return  # the field's own error says it
         try:
             facts = self.derive()
         except CertificateError as error:
@@ -113,7 +115,7 @@ class Certificate(models.Model):
         if self.active_from and self.active_from > facts.not_after:
             raise ValidationError({"active_from": f"The certificate has expired by then ({facts.not_after:%Y-%m-%d})."})
         twin = Certificate.objects.filter(
-            partner=self.partner, own_identity=self.own_identity, fingerprint=self.fingerprint
+            partner=self.partner_id, own_identity=self.own_identity_id, fingerprint=self.fingerprint
         ).exclude(pk=self.pk)
         if twin.exists():
             raise ValidationError({"certificate_pem": "This certificate is already here; change that row instead."})
@@ -124,7 +126,7 @@ class Certificate(models.Model):
         Raises:
             CertificateError: it cannot be read or used.
         """
-        facts = certificates.read(self.certificate_pem.encode())
+        facts = certificates.read(self.certificate_pem.encode("ascii", "replace"))  # PEM is ASCII
         self.certificate_pem, self.fingerprint, self.algorithm = facts.pem, facts.fingerprint, facts.algorithm
         self.subject, self.serial_number = facts.subject[:500], facts.serial_number
         self.not_before, self.not_after = facts.not_before, facts.not_after

@@ -82,8 +82,15 @@ class KeystoreCanary(SealedSecret):
         Raises:
             KeystoreError: it does not open with the configured key.
         """
-        canary = cls.objects.filter(pk=cls.ID).first() or cls._first()
-        if canary.reveal() != cls.SONG:
+        (cls.objects.filter(pk=cls.ID).first() or cls._first()).listen()
+
+    def listen(self) -> None:
+        """Hear the canary sing.
+
+        Raises:
+            KeystoreError: it does not open with the configured key, or sings something else.
+        """
+        if self.reveal() != self.SONG:
             raise KeystoreError("The keystore's canary opens to something else: its row was altered. Restore it.")
 
     @classmethod
@@ -99,6 +106,23 @@ def sealed_models() -> list[type[SealedSecret]]:
     """Every table of sealed secrets, the canary's last: while others wait to be re-wrapped it still needs the old key."""
     kinds = [kind for kind in SealedSecret.__subclasses__() if not kind._meta.abstract]
     return sorted(kinds, key=lambda kind: (kind is KeystoreCanary, kind._meta.label))
+
+
+def verify() -> None:
+    """Make sure that the configured keys open what this database holds; writes nothing.
+
+    Raises:
+        KeystoreError: the canary does not open, or a secret was sealed with a key that is not configured.
+    """
+    if canary := KeystoreCanary.objects.filter(pk=KeystoreCanary.ID).first():
+        canary.listen()
+    known = keystore.known_key_ids()
+    for model in sealed_models():
+        if stranger := model._default_manager.exclude(key_id__in=known).first():
+            raise KeystoreError(
+                f"The database holds a secret ({stranger}), and no configured key has that id. Set "
+                "GATEWAY_KEYSTORE_SECRET, or GATEWAY_KEYSTORE_OLD_SECRETS, to the secret it was sealed with."
+            )
 
 
 def rewrap_all() -> int:
@@ -122,3 +146,16 @@ def rewrap_all() -> int:
                 row.save(update_fields=["key_id", "wrapped_key"])
                 done += 1
     return done
+
+
+def forget_lost() -> int:
+    """Delete every secret, and the canary, that no configured key can open: their wrapping key is lost for good.
+
+    Returns:
+        How many rows were deleted.
+    """
+    known, gone = keystore.known_key_ids(), 0
+    with transaction.atomic():
+        for model in sealed_models():
+            gone += model._default_manager.exclude(key_id__in=known).delete()[0]
+    return gone

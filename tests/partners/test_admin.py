@@ -1,0 +1,443 @@
+"""The admin as procurement meets it: pages fetched, forms filled in and sent the way a browser sends them."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from typing import Any
+
+import lxml.html
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from partners import certificates, directory
+from partners.models import ApiEnvironment, ApiKey, As2Link, Certificate, OwnIdentity, TradingPartner, X12Terms
+from partners.profiles import Channel, PartnerState
+from tests.partners.conftest import pair
+
+ADD = "/admin/partners/tradingpartner/add/"
+LIST = "/admin/partners/tradingpartner/"
+OURS = "/admin/partners/ownidentity/"
+TODAY = timezone.now()
+
+
+def certificate(name: str = "acme") -> str:
+    return pair(name, made=TODAY, days=100)[0]
+
+
+def private_key(name: str = "acme") -> str:
+    return pair(name, made=TODAY, days=100)[1].decode()
+
+
+def body_of(pem: str) -> str:
+    """A piece of a key that no other text holds."""
+    return pem[100:140]
+
+
+class Browser:
+    """Fetches a page, fills in its form and sends what a browser would send."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def open(self, url: str) -> dict[str, Any]:
+        response = self.client.get(url)
+        assert response.status_code == 200, response
+        (form,) = lxml.html.fromstring(response.content).xpath("//form[contains(@id, '_form')]")
+        values: dict[str, Any] = {}
+        for name, value in form.form_values():
+            values.setdefault(name, []).append(value)
+        return {name: value for name, value in values.items() if "__prefix__" not in name}
+
+    def add_row(self, values: dict[str, Any], inline: str, **fields: object) -> None:
+        """What the page's script does for "Add another": the next row of an inline."""
+        index = int(values[f"{inline}-TOTAL_FORMS"][0])
+        values[f"{inline}-TOTAL_FORMS"] = [str(index + 1)]
+        values.update({f"{inline}-{index}-{name}": value for name, value in fields.items()})
+
+    def send(self, url: str, values: dict[str, Any]) -> str:
+        response = self.client.post(url, {"_continue": "1", **values}, follow=True)
+        assert response.status_code == 200, response
+        return str(response.content.decode())
+
+
+def errors(page: str) -> str:
+    """All error texts of a page."""
+    found = lxml.html.fromstring(page).xpath(
+        "//*[contains(@class, 'errorlist') or contains(@class, 'errornote')]//text()"
+    )
+    return " ".join(text.strip() for text in found)
+
+
+def told(page: str) -> str:
+    """All messages of a page."""
+    return " ".join(lxml.html.fromstring(page).xpath("//ul[contains(@class, 'messagelist')]//text()"))
+
+
+@pytest.fixture
+def browser(client: Client, db: None) -> Browser:
+    client.force_login(User.objects.create_superuser("clerk"))
+    return Browser(client)
+
+
+@pytest.fixture
+def form(browser: Browser, plant: OwnIdentity) -> dict[str, Any]:
+    """The empty page of a new partner, with its names filled in."""
+    return browser.open(ADD) | {"code": "ACME", "name": "ACME Castings"}
+
+
+def test_a_partner_with_all_its_terms_is_added_on_one_page(browser, form, plant):
+    form["state"] = "testing"
+    form["supplier_numbers-0-number"] = "0000100020"
+    browser.add_row(form, "agreements", document="purchase_order", direction="outbound", channel="as2", format="x12")
+    browser.add_row(
+        form,
+        "x12",
+        own_identity=plant.pk,
+        their_qualifier="ZZ",
+        their_id="ACMEEDI",
+        version="004010",
+        element="*",
+        segment="~",
+        component=">",
+        repetition="^",
+        usage="P",
+        functional_ack="full",
+        relaxed=["no_agreement"],
+    )
+    browser.add_row(
+        form,
+        "as2",
+        own_identity=plant.pk,
+        their_name="ACME-AS2",
+        url="https://as2.acme.example/in",
+        signed="on",
+        encrypted="on",
+        digest="sha256",
+        cipher="aes256_cbc",
+        timeout_s="30",
+        max_megabytes="25",
+        verify_tls="on",
+    )
+    browser.add_row(form, "certificates", role="both", certificate_pem=certificate())
+
+    page = browser.send(ADD, form)
+
+    assert errors(page) == ""
+    found = directory.by_as2_pair("PLANT-AS2", "ACME-AS2")
+    assert found is not None
+    assert (found.code, found.state, found.supplier_numbers) == ("ACME", PartnerState.TESTING, ("0000100020",))
+    assert found.agreements[0].channel is Channel.AS2
+    assert found.x12.relaxed == {"no_agreement"}
+    assert found.as2 is not None
+    assert found.as2.their_encryption[0].certificate_pem == certificate().encode()
+    assert "We have no key in use to sign" in told(page)  # the checklist of a partner that should work
+
+
+def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
+    X12Terms.objects.create(partner=acme, own_identity=plant, their_id="ACMEEDI", relaxed=["no_agreement"])
+    As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2", url="https://acme.example")
+    Certificate.objects.create(partner=acme, certificate_pem=certificate())
+    ApiKey.issue(acme, ApiEnvironment.LIVE, label="warehouse")
+    before = directory.profile(acme.pk)
+    url = f"{LIST}{acme.pk}/change/"
+
+    page = browser.send(url, browser.open(url))
+
+    assert errors(page) == ""
+    assert directory.profile(acme.pk) == before
+
+
+@pytest.mark.parametrize(
+    ("inline", "row", "reason"),
+    [
+        (
+            "agreements",
+            {"document": "ship_notice", "direction": "inbound", "channel": "as2", "format": "portal_json"},
+            "AS2 cannot carry Portal JSON",
+        ),
+        (
+            "agreements",
+            {"document": "ship_notice", "direction": "inbound", "channel": "portal_json", "format": "portal_json"},
+            "name the map sheet",
+        ),
+        ("x12", {"their_id": "A"}, "2 to 15 characters"),
+        ("x12", {"their_id": "ACME*1", "element": "*"}, "which is a separator"),
+        ("x12", {"element": "~", "segment": "~"}, "must differ"),
+        ("x12", {"their_qualifier": "Z"}, "exactly two characters"),
+        ("as2", {"their_name": "ACMÉ"}, "printable ASCII"),
+        ("as2", {"url": "ftp://acme.example"}, "neither http:// nor https://"),
+        ("as2", {"url": "https://"}, "names no host"),
+        ("as2", {"url": "https://me:pw@acme.example"}, "user name or password"),
+        ("as2", {"url": "https://[acme"}, "is not an address"),
+        ("certificates", {"role": "both", "certificate_pem": "hello"}, "not a certificate we can read"),
+        (
+            "certificates",
+            {"role": "both", "active_from_0": "2027-01-01", "active_from_1": "00:00"},
+            "paste the certificate",
+        ),
+        ("api_keys", {"label": "", "env": "test"}, "This field is required"),
+    ],
+)
+def test_a_wrong_entry_is_explained_at_its_place(browser, form, plant, inline, row, reason):
+    usual = {
+        "x12": {
+            "own_identity": plant.pk,
+            "their_qualifier": "ZZ",
+            "their_id": "ACMEEDI",
+            "version": "004010",
+            "element": "*",
+            "segment": "~",
+            "component": ">",
+            "repetition": "^",
+            "usage": "P",
+            "functional_ack": "full",
+        },
+        "as2": {
+            "own_identity": plant.pk,
+            "their_name": "ACME-AS2",
+            "digest": "sha256",
+            "cipher": "aes256_cbc",
+            "timeout_s": "30",
+            "max_megabytes": "25",
+        },
+    }
+    browser.add_row(form, inline, **usual.get(inline, {}) | row)
+
+    page = browser.send(ADD, form)
+
+    assert reason in errors(page)
+    assert not TradingPartner.objects.exists()
+
+
+def test_a_code_in_small_letters_is_explained(browser, form):
+    page = browser.send(ADD, form | {"code": "acme"})
+
+    assert "capital letters" in errors(page)
+
+
+def test_the_same_agreement_twice_on_one_page_is_explained(browser, form):
+    for channel in ("rest", "web"):
+        browser.add_row(
+            form,
+            "agreements",
+            document="ship_notice",
+            direction="inbound",
+            channel=channel,
+            format="canonical_json",
+        )
+
+    page = browser.send(ADD, form)
+
+    assert "duplicate" in errors(page)
+    assert not TradingPartner.objects.exists()
+
+
+def test_a_supplier_number_of_another_partner_is_explained(browser, form, acme):
+    acme.supplier_numbers.create(number="0000100020")
+
+    page = browser.send(ADD, form | {"code": "BOLT", "supplier_numbers-0-number": "0000100020"})
+
+    assert "already belongs to a partner" in errors(page)
+
+
+def test_the_same_certificate_twice_on_one_page_is_explained(browser, form):
+    for role in ("sign", "encrypt"):
+        browser.add_row(form, "certificates", role=role, certificate_pem=certificate())
+
+    page = browser.send(ADD, form)
+
+    assert "is here twice" in errors(page)
+    assert not TradingPartner.objects.exists()
+
+
+def test_a_certificate_that_is_there_already_is_explained(browser, acme):
+    Certificate.objects.create(partner=acme, certificate_pem=certificate())
+    url = f"{LIST}{acme.pk}/change/"
+    values = browser.open(url)
+    browser.add_row(values, "certificates", role="sign", certificate_pem=certificate())
+
+    page = browser.send(url, values)
+
+    assert "already here" in errors(page)
+
+
+def test_a_certificate_file_in_der_is_read(browser, form):
+    der = ssl.PEM_cert_to_DER_cert(certificate())
+    browser.add_row(form, "certificates", role="both", upload=SimpleUploadedFile("acme.cer", der))
+
+    page = browser.send(ADD, form)
+
+    assert errors(page) == ""
+    assert Certificate.objects.get().certificate_pem == certificate()
+
+
+def test_a_private_key_in_place_of_a_certificate_is_refused_and_not_shown_again(browser, form):
+    browser.add_row(form, "certificates", role="both", certificate_pem=private_key())
+
+    page = browser.send(ADD, form)
+
+    assert "holds a private key" in errors(page)
+    assert body_of(private_key()) not in page
+
+
+def test_a_file_that_is_no_certificate_is_explained(browser, form):
+    browser.add_row(form, "certificates", role="both", upload=SimpleUploadedFile("acme.cer", b"\x00" * 100_000))
+
+    page = browser.send(ADD, form)
+
+    assert "a certificate has a few thousand" in errors(page)
+
+
+def test_an_api_key_is_shown_once_and_then_on_no_page(browser, acme):
+    url = f"{LIST}{acme.pk}/change/"
+    values = browser.open(url)
+    browser.add_row(values, "api_keys", label="Warehouse", env="test")
+
+    page = browser.send(url, values)
+
+    secret = next(word for word in told(page).split() if word.startswith("sgw_test_")).rstrip(":")
+    caller = directory.by_api_key(secret)
+    assert caller is not None
+    assert caller.env is ApiEnvironment.TEST
+    random_part = secret[len(caller.prefix) :]
+    for again in (url, LIST, f"{LIST}{acme.pk}/history/"):
+        assert random_part not in browser.client.get(again).content.decode()
+
+
+def test_a_revoked_api_key_is_refused_and_stays_on_the_page(browser, acme):
+    key, secret = ApiKey.issue(acme, ApiEnvironment.LIVE, label="Warehouse")
+    url = f"{LIST}{acme.pk}/change/"
+
+    page = browser.send(url, browser.open(url) | {"api_keys-0-revoke": "on"})
+
+    assert directory.by_api_key(secret) is None
+    assert key.prefix in page
+
+
+def test_our_certificate_comes_with_its_key_and_the_key_is_never_shown(browser, plant):
+    url = f"{OURS}{plant.pk}/change/"
+    values = browser.open(url)
+    browser.add_row(
+        values, "certificates", role="both", certificate_pem=certificate(), private_key=private_key(), key_password=""
+    )
+
+    page = browser.send(url, values)
+
+    assert errors(page) == ""
+    key = Certificate.objects.get().sealed_key
+    assert key is not None
+    assert key.reveal() == private_key().encode()
+    for again in (url, OURS, f"{OURS}{plant.pk}/history/"):
+        assert "PRIVATE KEY" not in browser.client.get(again).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("key", "password", "reason"),
+    [
+        (lambda: "", "", "no use without its private key"),
+        (lambda: "no key at all " * 20, "", "not a private key we can read"),
+        (lambda: private_key("other"), "", "does not belong to this certificate"),
+        (private_key, "needless", "leave the password empty"),
+    ],
+)
+def test_a_wrong_private_key_is_explained_and_not_shown_again(browser, plant, key, password, reason):
+    url = f"{OURS}{plant.pk}/change/"
+    values = browser.open(url)
+    browser.add_row(
+        values, "certificates", role="both", certificate_pem=certificate(), private_key=key(), key_password=password
+    )
+
+    page = browser.send(url, values)
+
+    assert reason in errors(page)
+    assert not key() or body_of(key()) not in page
+    assert "needless" not in page
+    assert not Certificate.objects.exists()
+
+
+def test_a_wrong_wrapping_key_stores_no_private_key(browser, plant, settings):
+    Certificate.objects.create(own_identity=plant, certificate_pem=certificate("other")).keep_private_key(
+        certificates.read_private_key(private_key("other").encode())
+    )
+    url = f"{OURS}{plant.pk}/change/"
+    values = browser.open(url)
+    browser.add_row(values, "certificates", role="both", certificate_pem=certificate(), private_key=private_key())
+    settings.KEYSTORE_SECRET = "another secret of sufficient length, but wrong"
+
+    page = browser.send(url, values)
+
+    assert "no configured key has that id" in errors(page)
+    assert Certificate.objects.count() == 1
+
+
+def test_a_key_and_certificate_are_made_from_the_list(browser, plant):
+    answer = browser.client.post(
+        OURS, {"action": "make_certificate", "_selected_action": [plant.pk]}, follow=True
+    ).content.decode()
+
+    made = Certificate.objects.get()
+    assert "signs from now on" in told(answer)
+    assert made.sealed_key is not None
+    assert made.algorithm == "RSA 3072"
+
+
+def test_a_second_certificate_of_ours_signs_only_after_partners_had_notice(browser, plant):
+    Certificate.objects.create(own_identity=plant, certificate_pem=certificate()).keep_private_key(
+        certificates.read_private_key(private_key().encode())
+    )
+
+    browser.client.post(OURS, {"action": "make_certificate", "_selected_action": [plant.pk]})
+
+    successor = Certificate.objects.latest("pk")
+    assert successor.active_from is not None
+    assert timedelta(days=29) < successor.active_from - timezone.now() <= timedelta(days=30)
+
+
+def test_the_list_shows_channels_and_how_long_certificates_last(browser, acme):
+    acme.agreements.create(document="ship_notice", direction="inbound", channel="rest", format="canonical_json")
+    Certificate.objects.create(partner=acme, certificate_pem=certificate())
+
+    page = browser.client.get(LIST).content.decode()
+
+    assert "REST API" in page
+    assert "99 days left" in page
+
+
+@pytest.mark.parametrize("words", ["acme", "castings", "0000100020", "ACMEEDI", "acme-as2"])
+def test_a_partner_is_found_by_any_of_its_names(browser, acme, plant, words):
+    acme.supplier_numbers.create(number="0000100020")
+    X12Terms.objects.create(partner=acme, own_identity=plant, their_id="ACMEEDI")
+    As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2")
+    TradingPartner.objects.create(code="BOLT", name="Bolt Company")
+
+    page = browser.client.get(LIST, {"q": words}).content.decode()
+
+    assert ">ACME<" in page
+    assert ">BOLT<" not in page
+
+
+@pytest.mark.parametrize("query", [{"state__exact": "live"}, {"agreements__channel__exact": "rest"}])
+def test_the_list_is_filtered(browser, acme, query):
+    acme.agreements.create(document="ship_notice", direction="inbound", channel="rest", format="canonical_json")
+    TradingPartner.objects.create(code="BOLT", name="Bolt Company")
+
+    page = browser.client.get(LIST, query).content.decode()
+
+    assert ">ACME<" in page
+    assert ">BOLT<" not in page
+
+
+def test_the_list_takes_as_many_queries_for_thirty_partners_as_for_one(
+    browser, django_assert_max_num_queries: DjangoAssertNumQueries
+):
+    for number in range(30):
+        partner = TradingPartner.objects.create(code=f"P{number}", name="Partner")
+        partner.agreements.create(document="ship_notice", direction="inbound", channel="rest", format="canonical_json")
+
+    with django_assert_max_num_queries(8):
+        browser.client.get(LIST)
