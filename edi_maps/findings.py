@@ -65,7 +65,7 @@ class Finding:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-_E, _W = Severity.ERROR, Severity.WARNING
+_E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 #: code → words. One entry is all it takes to add a finding; keep the sections in the order a document is read.
 CATALOGUE: Final[dict[str, Message]] = {
@@ -375,6 +375,95 @@ CATALOGUE: Final[dict[str, Message]] = {
         severity=_E,
         text="{where}: the levels are nested deeper than {limit}.",
         fix="Nest at most {limit} levels.",
+    ),
+    # -- X12 values: what the elements mean
+    "no_map_sheet": Message(
+        severity=_N,
+        text="{where}: transaction set {value} is read by structure only; it becomes no record.",
+        fix="Nothing to do, unless this document was meant to be processed: then say so to the operator.",
+        actor=Actor.NOBODY,
+    ),
+    "value_not_number": Message(
+        severity=_E,
+        text="{where}: '{value}' is not a number.",
+        fix="Send digits with at most one decimal point and a sign, no thousands separators, no units.",
+    ),
+    "value_not_integer": Message(
+        severity=_E,
+        text="{where}: '{value}' is not a whole number.",
+        fix="Send a whole number in digits.",
+    ),
+    "value_not_date": Message(
+        severity=_E,
+        text="{where}: '{value}' is not a date.",
+        fix="Send the date in the agreed form; in X12 that is CCYYMMDD.",
+    ),
+    "value_not_moment": Message(
+        severity=_E,
+        text="{where}: '{value}' is not a date with a time.",
+        fix="Send date and time in the agreed form; in X12 that is CCYYMMDD and HHMM.",
+    ),
+    "value_missing": Message(
+        severity=_E,
+        text="{where}: {expected} is missing, and without it the document cannot be used.",
+        fix="Send {expected}.",
+    ),
+    "value_unpaired": Message(
+        severity=_W,
+        text="{where}: '{value}' stands without its qualifier or its value, so it was not used.",
+        fix="Send qualifier and value together, or neither.",
+    ),
+    "entry_incomplete": Message(
+        severity=_W,
+        text="{where}: {expected} is missing, so this entry was not used.",
+        fix="Send {expected}, or leave the whole entry out.",
+    ),
+    "sscc_check_digit": Message(
+        severity=_W,
+        text="{where}: the check digit of SSCC '{value}' is wrong.",
+        fix="Print and send SSCC-18 numbers with the check digit computed over their first 17 digits.",
+    ),
+    "response_contradiction": Message(
+        severity=_W,
+        text="{where}: the acknowledgment says '{expected}' as a whole, but answers a line with '{value}'.",
+        fix="Let the status of the acknowledgment agree with the statuses of its lines.",
+    ),
+    # -- JSON
+    "json_syntax": Message(
+        severity=_E,
+        text="The document is not JSON: {reason}.",
+        fix="Send one JSON object in UTF-8.",
+    ),
+    "json_limit": Message(
+        severity=_E,
+        text="The document is beyond what is read: {reason}.",
+        fix="Send smaller documents; one business document each.",
+    ),
+    "json_duplicate_key": Message(
+        severity=_E,
+        text="{where}: the key occurs more than once in one object, so it cannot be told what is meant.",
+        fix="Send every key once.",
+    ),
+    "json_type": Message(
+        severity=_E,
+        text="{where}: {expected} was expected here.",
+        fix="Send {expected}.",
+    ),
+    "json_value": Message(
+        severity=_E,
+        text="{where}: {reason}.",
+        fix="Correct this value.",
+    ),
+    "json_unknown_key": Message(
+        severity=_N,
+        text="{where}: this key is not known; it was kept, but not used.",
+        fix="Leave it out, or have it added to the map sheet if it matters.",
+        actor=Actor.NOBODY,
+    ),
+    "document_not_expected": Message(
+        severity=_E,
+        text="The document is of type '{value}', which does not come this way.",
+        fix="Send it to where such documents are expected.",
     ),
     # -- partner and agreement
     "unknown_partner": Message(
