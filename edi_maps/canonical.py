@@ -56,6 +56,7 @@ class Disposition(StrEnum):
 
     ACCEPTED = "accepted"
     ACCEPTED_WITH_CHANGES = "accepted_with_changes"
+    EXCEPTIONS_ONLY = "exceptions_only"  #: accepted, but for what its lines say (855 BAK02 = AE)
     REJECTED = "rejected"
     RECEIVED = "received"
     OTHER = "other"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from django.utils import timezone
 
 from gateway.models import Event
 
@@ -72,6 +75,7 @@ def record(
     document: Document | None = None,
     delivery: Delivery | None = None,
     case: ExceptionCase | None = None,
+    at: datetime | None = None,
     **data: Any,
 ) -> Event:
     """Add one event, in the transaction of what it tells.
@@ -90,6 +94,7 @@ def record(
     order = order or (document.order if document else None) or (case.order if case else None)
     return Event.objects.create(
         name=name,
+        at=at or timezone.now(),
         correlation_id=correlation_id,
         actor=actor,
         partner_id=partner_id or (order.partner_id if order else None) or (case.partner_id if case else None),

@@ -231,6 +231,15 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="Ask the supplier. The timeline shows whether they have the order (receipt, 997). The case settles itself "
         "when the answer comes.",
     ),
+    # -- from the ERP
+    "order_unusable": Reason(
+        title="ERP released an order that cannot be kept",
+        team=_P,
+        hours=4,
+        choices=(_REPLAY, _CLOSE),
+        runbook="The words say what is wrong with it, e.g. two lines of one number, or other content under an old revision. "
+        "The supplier has heard nothing. Mend the order in the ERP and have it released again.",
+    ),
     # -- on the way to the partner
     "partner_unreachable": Reason(
         title="Supplier's system does not take our message",

@@ -4,7 +4,7 @@ Transmission  received → stored → answered | refused          (in)
               prepared → sent → receipted | rejected          (out)
 Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
 Delivery      pending ⇄ sending ⇄ in_doubt → delivered | dead → cancelled
-Case          open → resolved                    Order   open → cancelled | closed
+Case          open → resolved                    Order   open ⇄ cancelled, open → closed
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
         _V.DEAD: frozenset({_V.PENDING, _V.CANCELLED}),
     },
     ExceptionCase: {CaseState.OPEN: frozenset({CaseState.RESOLVED})},
-    Order: {OrderState.OPEN: frozenset({OrderState.CANCELLED, OrderState.CLOSED})},
+    Order: {
+        OrderState.OPEN: frozenset({OrderState.CANCELLED, OrderState.CLOSED}),
+        OrderState.CANCELLED: frozenset({OrderState.OPEN}),  # the buyer may take a cancellation back
+    },
 }
 
 

@@ -1,0 +1,97 @@
+"""What suppliers promised: every answer is kept, and a line's sums are made from the newest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from edi_maps.canonical import LineStatus, OrderAcknowledgment
+from gateway import events
+from gateway.models import Document, Event, Order, OrderLine, Promise
+from gateway.order_book.lines import storable
+from gateway.order_book.lookup import lock
+from gateway.order_book.readings import (
+    CONFIRMS,
+    DECIDES,
+    POSTPONES,
+    REFUSES,
+    LineAnswer,
+    answers_cancellation,
+    implied,
+    read,
+)
+
+
+def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Document, *, now: datetime) -> None:
+    """Write the answer into the book, in the caller's transaction; the same document again changes nothing.
+
+    The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
+    unit than the order's is kept as an answer without a quantity: sums never mix units.
+    """
+    lock(order)
+    if Event.objects.filter(name="order.acknowledged", order=order, document=document).exists():
+        return
+    answers: list[LineAnswer] = []
+    if not answers_cancellation(order, record):
+        answers = [*read(order, record)[0]]
+        answers += implied(order, record, {answer.line.pk for answer in answers})
+    Promise.objects.bulk_create(
+        Promise(
+            line=answer.line,
+            document=document,
+            position=position,
+            status=said.status,
+            code=said.code[:8],
+            quantity=said.quantity,
+            unit_price=storable(said.price),
+            on=said.on,
+        )
+        for answer in answers
+        for position, said in enumerate(answer.said, start=1)
+    )
+    recompute_promises(order, [answer.line for answer in answers])
+    if record.disposition in DECIDES:
+        answered = order.revision if record.order_revision is None else min(record.order_revision, order.revision)
+        order.acknowledged_revision = max(order.acknowledged_revision or 0, answered)
+        order.save(update_fields=["acknowledged_revision", "updated_at"])
+    events.record(
+        "order.acknowledged",
+        order=order,
+        document=document,
+        at=now,
+        disposition=record.disposition,
+        revision=record.order_revision,
+        lines=len(answers),
+    )
+
+
+def recompute_promises(order: Order, lines: Iterable[OrderLine]) -> None:
+    """Make the sums of these lines of the order anew, each from the newest document that answered it."""
+    newest: dict[int, list[Promise]] = {}
+    for row in Promise.objects.filter(line__order=order).order_by("pk"):
+        rows = newest.setdefault(row.line_id, [])
+        if rows and rows[0].document_id != row.document_id:
+            rows.clear()
+        rows.append(row)
+    lines = list(lines)
+    for line in lines:
+        _sum_up(line, newest.get(line.pk, []))
+    OrderLine.objects.bulk_update(lines, _SUMS, batch_size=200)
+
+
+_SUMS: Final = ("answered", "confirmed", "backordered", "refused", "promised_on", "promised_price")
+
+
+def _sum_up(line: OrderLine, rows: Sequence[Promise]) -> None:
+    line.answered = bool(rows)
+    line.confirmed, line.backordered, line.refused = (_sum(rows, kind) for kind in (CONFIRMS, POSTPONES, REFUSES))
+    confirming = [row for row in rows if row.status in CONFIRMS]
+    line.promised_on = max((row.on for row in confirming if row.on), default=None)
+    line.promised_price = next((row.unit_price for row in reversed(confirming) if row.unit_price is not None), None)
+
+
+def _sum(rows: Iterable[Promise], statuses: frozenset[LineStatus]) -> Decimal:
+    # Not in SQL: SQLite adds up floats.
+    return sum((row.quantity for row in rows if row.status in statuses and row.quantity is not None), Decimal(0))
