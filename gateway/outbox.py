@@ -12,11 +12,12 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from gateway import states
@@ -247,7 +248,7 @@ def _next_due(kind: DeliveryKind, erp_ids: Iterable[int] | None) -> Delivery | N
     return rows.first()
 
 
-def _settle(claimed: Claim, to: DeliveryState, outcome: str, detail: str, **also: object) -> None:
+def _settle(claimed: Claim, to: DeliveryState, outcome: str, detail: str, **also: Any) -> None:
     delivery = claimed.delivery
     with transaction.atomic():
         try:
@@ -260,5 +261,5 @@ def _settle(claimed: Claim, to: DeliveryState, outcome: str, detail: str, **also
         wake_on_commit(delivery.kind)
 
 
-def _from_now(span: timedelta) -> ExpressionWrapper:
+def _from_now(span: timedelta) -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(Now() + Value(span), output_field=DateTimeField())

@@ -39,7 +39,7 @@ def sweep() -> None:
 def ring(queue: str) -> None:
     """Tell a worker that ``queue`` has work. Best effort: the rows are found by the next poll anyway."""
     try:
-        work.apply_async(args=[queue], retry=False, ignore_result=True)
+        work.apply_async(args=(queue,), retry=False, ignore_result=True)
     except (KombuError, OSError) as error:  # the broker is allowed to be gone
         log.warning("queue=%s broker not reached: %s", queue, error)
 

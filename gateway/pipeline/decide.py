@@ -51,7 +51,7 @@ def _one_transaction(
     """Run a choice in one transaction on the case as it stands; of two people one wins, the other is told."""
 
     @wraps(choice)
-    def decided(case: ExceptionCase, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def decided(case: ExceptionCase, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             with transaction.atomic():
                 case.refresh_from_db()

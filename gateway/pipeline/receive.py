@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import IntegrityError, transaction
 
@@ -104,9 +104,10 @@ def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why
         why: the whole reason, for staff only.
     """
     with transaction.atomic():
-        row = _keep(incoming, why)
+        # Its id comes with its state: until then it would count against the message that holds the id by right.
+        row = _keep(replace(incoming, message_id=""), why)
         _give(row, answer)
-        states.advance(row, TransmissionState.REFUSED, note={"reason": reason})
+        states.advance(row, TransmissionState.REFUSED, note={"reason": reason}, message_id=incoming.message_id)
         exception_queue.open_case(
             reason,
             summary=summary,

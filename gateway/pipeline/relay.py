@@ -11,7 +11,7 @@ import base64
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from django.conf import settings
 from django.db import transaction
@@ -23,6 +23,7 @@ from gateway import exception_queue, order_book, outbox, states
 from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Transient
 from gateway.models import (
     Blob,
+    Delivery,
     DeliveryKind,
     DeliveryState,
     Document,
@@ -72,7 +73,7 @@ def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
     if not delivery.connection.active or delivery.connection.blocked_reason:
         outbox.retry(claim, "the ERP connection is stopped", charged=False, after_s=60)
         return
-    submission = _submission(delivery.key, delivery.company, document)
+    submission = _submission(delivery, document)
     try:
         port = release.port_of(delivery.connection)
         if claim.doubtful and (found := port.find(submission.kind, submission.key)) is not None:
@@ -135,25 +136,26 @@ def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
 
 
-def _submission(key: str, company: str, document: Document) -> Submission:
-    """The document in the order's own terms, and of a ship notice only what is about this company's orders."""
+def _submission(delivery: Delivery, document: Document) -> Submission:
+    """The document in the order's own terms, and of a ship notice only what is about the orders of this company."""
     record = canonical.load(document.record)
-    orders = [order for order in apply.orders_of(document) or [] if order.company == company]
-    if not orders or not isinstance(record, OrderAcknowledgment | ShipNotice):
-        raise ValueError(f"{document} answers no order of {company}")
-    kind: Literal["acknowledgment", "ship_notice"] = "acknowledgment"
-    if isinstance(record, ShipNotice):
-        kind, numbers = "ship_notice", {order.number for order in orders}
-        mine = tuple(item for item in record.items if (item.order_number or "").strip() in numbers)
-        record = record.model_copy(update={"items": mine})
+    company = (delivery.connection_id, delivery.company)
+    orders = [one for one in apply.orders_of(document) or [] if (one.connection_id, one.company) == company]
+    if not orders:
+        raise ValueError(f"{document} answers no order of {delivery.company}")
     profile = directory.profile(document.partner_id)
-    return Submission(
-        key=key,
-        kind=kind,
-        company=company,
-        supplier_number=profile.supplier_numbers[0] if profile.supplier_numbers else profile.code,
-        record=order_book.as_ordered(record, orders),
-    )
+    number = profile.supplier_numbers[0] if profile.supplier_numbers else profile.code
+    kind: Literal["acknowledgment", "ship_notice"]
+    answer: OrderAcknowledgment | ShipNotice
+    if isinstance(record, ShipNotice):
+        numbers = {order.number for order in orders}
+        mine = tuple(item for item in record.items if (item.order_number or "").strip() in numbers)
+        kind, answer = "ship_notice", order_book.as_ordered(record.model_copy(update={"items": mine}), orders)
+    elif isinstance(record, OrderAcknowledgment):
+        kind, answer = "acknowledgment", order_book.as_ordered(record, orders)
+    else:
+        raise ValueError(f"{document} is nothing the ERP takes")
+    return Submission(key=delivery.key, kind=kind, company=delivery.company, supplier_number=number, record=answer)
 
 
 def _arrived_in_erp(claim: outbox.Claim, document: Document, reference: str) -> None:
@@ -223,7 +225,7 @@ def _read_receipt(claim: outbox.Claim, transmission: Transmission, terms: As2Ter
         outbox.retry(claim, f"no valid receipt: {receipt.text}", in_doubt=True)
         return
     with transaction.atomic():
-        evidence = {"answer": Blob.put(answer.body), "answer_headers": dict(answer.headers)}
+        evidence: dict[str, Any] = {"answer": Blob.put(answer.body), "answer_headers": dict(answer.headers)}
         if receipt.verdict is as2.Verdict.REJECTED:
             outbox.bury(claim, f"the partner's receipt rejects it: {receipt.text}")
             states.advance(
