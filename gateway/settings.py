@@ -122,6 +122,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns when it is absent, and finds the rest by itself
 WHITENOISE_USE_FINDERS = True  # no collectstatic step on one machine
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -211,9 +212,17 @@ ERP_POLL_S = _number("GATEWAY_ERP_POLL_S", 5, least=0.1)
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["gateway.endpoints.principal.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["gateway.endpoints.principal.IsActivePartner"],
+    "DEFAULT_THROTTLE_CLASSES": ["gateway.endpoints.principal.PerKey"],
+    "DEFAULT_THROTTLE_RATES": {
+        "api_key": f"{_number('GATEWAY_REQUESTS_PER_MINUTE', 600, least=1):.0f}/minute",  # each key, each process
+        "failed_sign_in": "30/minute",  # each address without a valid key
+    },
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
+DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "gateway.endpoints.error_handlers.ProblemHandler"}
 
 # -- logs: ids, never contents
 LOGGING = {
