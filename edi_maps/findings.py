@@ -295,11 +295,6 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: the segment has more elements than the {limit} it may have.",
         fix="Leave out what stands after the last element of the guide.",
     ),
-    "trailing_separator": Message(
-        severity=Severity.NOTE,
-        text="{where}: the segment ends with empty elements.",
-        fix="End a segment after its last filled element.",
-    ),
     "element_short": Message(
         severity=_E,
         text="{where}: {value!r} is shorter than the {limit} characters of {name}.",
