@@ -15,7 +15,7 @@ from partners.profiles import AckTerms
 Family = Literal["delivery", "shipment"]
 
 #: A day the buyer wants something on, best first: part of its name, then the family it belongs to.
-_WANTED: Final = ("request", "deliver", "arriv", "ship", "pick")
+_WANTED: Final = ("request", "requir", "deliver", "arriv", "ship", "pick")
 #: Days that limit or describe, but are not the day something is wanted on.
 _NOT_WANTED: Final = ("cancel", "before", "effective", "expire", "promis", "schedul", "estimat", "expected", "confirm")
 _PROMISED: Final = ("promis", "schedul", "estimat", "expected", "confirm")

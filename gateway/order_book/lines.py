@@ -18,6 +18,12 @@ _DIGITS: Final = 15
 _GTIN_KINDS: Final = frozenset({"gtin", "upc", "ean"})
 
 
+#: Kinds that describe an item and do not name it: two items may have them in common.
+_DESCRIBES: Final = frozenset(
+    {"colour", "size", "revision", "serial", "lot", "buyer_style", "vendor_style", "product_code"}
+)
+
+
 class LineFinder:
     """Finds the lines of one order for one document.
 
@@ -47,8 +53,8 @@ def line_key(number: str) -> str:
 
 
 def item_keys(product_ids: Iterable[ProductId]) -> set[tuple[str, str]]:
-    """Product ids as they are compared."""
-    return {_item_key(product) for product in product_ids if product.value.strip()}
+    """Product ids that name an item, as they are compared."""
+    return {_item_key(product) for product in product_ids if product.kind not in _DESCRIBES and product.value.strip()}
 
 
 def _item_key(product: ProductId) -> tuple[str, str]:

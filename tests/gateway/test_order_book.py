@@ -539,6 +539,14 @@ def test_a_line_without_a_number_is_known_by_its_item(order):
     assert said(differences(order, acknowledgment("accepted", *lines))) == [("10", "quantity")]
 
 
+def test_a_colour_in_common_makes_no_item(db):
+    red = {"kind": "colour", "value": "RED"}
+    order = released(record=purchase_order({**LINE_10, "product_ids": [*LINE_10["product_ids"], red]})).order
+    assert said(differences(order, acknowledgment("accepted", {"product_ids": [red]}))) == [(None, "line")]
+    other = [{"kind": "buyer_part", "value": "B-1"}, red]
+    assert said(one(order, {"status": "accepted"}, product_ids=other)) == [("10", "item")]
+
+
 def test_the_same_item_on_two_lines_is_taken_in_turn(db):
     twice = purchase_order(LINE_10, {**LINE_10, "line_number": "20", "quantity": "7"})
     order = released(record=twice).order
