@@ -9,7 +9,16 @@ from datetime import datetime
 from edi_maps import x12
 from edi_maps.canonical import PurchaseOrder
 from gateway import events, exception_queue, outbox, states
-from gateway.models import Blob, DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
+from gateway.models import (
+    Blob,
+    DeliveryKind,
+    Document,
+    DocumentState,
+    Interchange,
+    Order,
+    Transmission,
+    TransmissionState,
+)
 from partners import control_numbers
 from partners.profiles import Agreement, Channel, Direction, Profile
 
@@ -22,6 +31,8 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
 
     On AS2 an 850 is written and delivered; where the supplier fetches its orders it is there from this commit on.
     """
+    # Suppliers ask for what changed since they last asked, and this may have been held by a person for days.
+    Order.objects.filter(documents=document).update(updated_at=now)
     if agreement.channel is not Channel.AS2:
         states.advance(document, DocumentState.RELAYED)
         events.record("order.offered", document=document, channel=agreement.channel)
