@@ -165,7 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "reference-erp"
     sys_version = ""
     timeout = 60  # seconds an idle connection may stay open
-    wbufsize = -1  # one packet for head and body, or Nagle holds the second one back for 40 ms
+    wbufsize = -1  # head and body leave together
+    disable_nagle_algorithm = True  # or the second packet of a long answer waits 40 ms for the first one's receipt
 
     def do_GET(self) -> None:
         try:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_an_answer_without_end_is_given_up_at_the_limit(monkeypatch: pytest.Monk
 def test_an_answer_that_drips_is_given_up_in_time():
     finished = threading.Event()
 
-    def drip(connection: socket.socket) -> None:
+    def drip(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         for _ in range(1000):
             if finished.wait(0.02):
@@ -132,7 +133,7 @@ def test_an_answer_that_drips_is_given_up_in_time():
             connection.sendall(b" ")
 
     with canned(drip) as endpoint:
-        erp = RestJsonErp(ErpEndpoint(code="drip", base_url=endpoint.base_url, token="t", read_timeout_s=0.15))
+        erp = RestJsonErp(ErpEndpoint(code="drip", base_url=endpoint.base_url, token="t", read_timeout_s=0.5))
         with pytest.raises(InDoubt, match="did not end in time"):
             erp.submit(acknowledgment(PLACED))
         finished.set()
@@ -150,6 +151,23 @@ def test_a_compressed_answer_nobody_asked_for_is_not_inflated():
     gzip_of_zeros = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x1f\x8b\x08\x00\x00"
     with canned(gzip_of_zeros) as endpoint, pytest.raises(Transient, match="not JSON"):
         connect("rest_json", endpoint).changes(1)
+
+
+def test_a_request_goes_where_the_endpoint_says_as_whom_it_says(monkeypatch: pytest.MonkeyPatch):
+    asked: list[bytes] = []
+
+    def listen(connection: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        connection.sendall(ok(b"[]"))
+
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with canned(listen) as endpoint:
+        connect("rest_json", replace(endpoint, base_url=f"{endpoint.base_url}/erp/api/")).changes(7)
+    [request] = asked
+    assert request.startswith(b"GET /erp/api/v1/changes?limit=7 HTTP/1.1\r\n")
+    assert b"authorization: bearer t\r\n" in request.lower()
+    assert b"accept-encoding: identity\r\n" in request.lower()
 
 
 def test_a_redirect_is_not_followed_with_our_token():
@@ -220,10 +238,12 @@ def ok(body: bytes) -> bytes:
 
 
 @contextmanager
-def canned(answer: bytes | Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[ErpEndpoint]:
+def canned(
+    answer: bytes | Callable[[socket.socket, bytes], None], tls: ssl.SSLContext | None = None
+) -> Iterator[ErpEndpoint]:
     """A server that reads each request and says ``answer``, whatever was asked, then closes the connection."""
     listener = socket.create_server(("127.0.0.1", 0))
-    speak = answer if callable(answer) else lambda connection: connection.sendall(answer)
+    speak = answer if callable(answer) else lambda connection, _request: connection.sendall(answer)
 
     def serve() -> None:
         while True:
@@ -234,8 +254,7 @@ def canned(answer: bytes | Callable[[socket.socket], None], tls: ssl.SSLContext 
             try:
                 if tls is not None:
                     connection = tls.wrap_socket(connection, server_side=True)
-                _read_request(connection)
-                speak(connection)
+                speak(connection, _read_request(connection))
             except OSError:  # the client hung up: some are tested for just that
                 pass
             finally:
@@ -252,7 +271,7 @@ def canned(answer: bytes | Callable[[socket.socket], None], tls: ssl.SSLContext 
         thread.join()
 
 
-def _read_request(connection: socket.socket) -> None:
+def _read_request(connection: socket.socket) -> bytes:
     received = b""
     while b"\r\n\r\n" not in received:
         received += connection.recv(65536) or b"\r\n\r\n"
@@ -261,6 +280,7 @@ def _read_request(connection: socket.socket) -> None:
     missing = int(lengths[0]) - len(body) if lengths else 0
     while missing > 0:
         missing -= len(connection.recv(65536)) or missing
+    return received
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
