@@ -20,6 +20,7 @@ from gateway.order_book.readings import (
     LineAnswer,
     answers_cancellation,
     implied,
+    is_stale,
     read,
 )
 
@@ -53,7 +54,7 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     )
     recompute_promises(order, [answer.line for answer in answers])
     if record.disposition in DECIDES:
-        answered = order.revision if record.order_revision is None else min(record.order_revision, order.revision)
+        answered = record.order_revision or 0 if is_stale(order, record.order_revision) else order.revision
         order.acknowledged_revision = max(order.acknowledged_revision or 0, answered)
         order.save(update_fields=["acknowledged_revision", "updated_at"])
     events.record(

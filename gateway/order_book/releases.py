@@ -178,7 +178,9 @@ def _next(order: Order, version: _Version) -> Released:
         return Released(order=order, change="unchanged", revision_row=current, after_shipment=shipped)
     row = _keep(order, version)
     order.revision, order.erp_key = version.revision, version.erp_key
-    order.save(update_fields=["revision", "erp_key", "updated_at"])
+    if version.fingerprint == current.fingerprint and order.acknowledged_revision == current.number:
+        order.acknowledged_revision = version.revision  # what the supplier answered is what stands now
+    order.save(update_fields=["revision", "erp_key", "acknowledged_revision", "updated_at"])
     if version.fingerprint == current.fingerprint:
         events.record("order.unchanged", order=order, revision=version.revision)
         return Released(order=order, change="unchanged", revision_row=row, after_shipment=shipped)

@@ -585,6 +585,24 @@ def test_a_revision_the_supplier_was_never_told_of_makes_no_answer_stale(order):
     assert differences(order, acknowledgment("accepted", order_revision=1)) == []
 
 
+def test_an_echo_does_not_make_an_answered_order_unanswered(order):
+    echo = purchase_order({**LINE_10, "description": "as booked"}, LINE_20)
+    acknowledged(order, acknowledgment("accepted", order_revision=1))
+    assert released(2, echo).order.acknowledged_revision == 2
+
+
+def test_an_answer_that_crosses_an_echo_answers_what_stands(order):
+    released(2, purchase_order({**LINE_10, "description": "as booked"}, LINE_20))
+    acknowledged(order, acknowledgment("accepted", order_revision=1))
+    assert order.acknowledged_revision == 2
+
+
+def test_a_stale_answer_a_person_accepted_leaves_the_newest_revision_unanswered(order):
+    released(2, purchase_order({**LINE_10, "quantity": "120"}, LINE_20))
+    acknowledged(order, acknowledgment("accepted", order_revision=1))
+    assert order.acknowledged_revision == 1
+
+
 def test_there_and_back_again_still_makes_the_first_answer_stale(order):
     released(2, purchase_order({**LINE_10, "quantity": "120"}, LINE_20))
     released(3)
