@@ -6,6 +6,7 @@ holds everything that follows from it.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -80,8 +81,11 @@ def translate_x12(
                 elif read_set.acknowledgment is not None:
                     _functional_acknowledgment(document, profile, read_set.acknowledgment)
                 else:
-                    inherited = [*interchange.findings, *group.findings]
-                    judge(document, profile, read_set.record, read_set.findings, read_set.verdict, inherited)
+                    around = [*interchange.findings, *group.findings]
+                    # A group or interchange we reject is acknowledged as rejected: none of its sets may be used.
+                    refused = x12.verdict_of_envelope(interchange, group) is Verdict.REJECTED
+                    verdict = Verdict.REJECTED if refused else read_set.verdict or Verdict.REJECTED
+                    judge(document, profile, read_set.record, read_set.findings, verdict, around)
         if not interchange.groups:
             _unreadable(transmission, profile, interchange)
         if not repeated and profile.x12.functional_ack is not FunctionalAck.NONE:
@@ -139,11 +143,11 @@ def judge(
     record: CanonicalRecord | None,
     findings: list[Finding],
     verdict: Verdict,
-    inherited: list[Finding] | None = None,
+    around: list[Finding] | None = None,
 ) -> None:
     """Give a document its verdict, and the work or the case that follows from it.
 
-    ``inherited`` are findings about the envelope: shown with the document, they do not reject it.
+    ``around`` are findings about the envelope, shown with the document's own.
     """
     document.record = None if record is None else canonical.dump(record)
     document.number = storable(_number(record))
@@ -151,14 +155,14 @@ def judge(
     if record is not None and verdict is not Verdict.REJECTED and not _covered(profile, record.type, document.channel):
         findings = [*findings, finding("no_agreement", value=f"{record.type} by {document.channel}")]
         verdict = Verdict.REJECTED
-    document.findings = [found.as_dict() for found in [*findings, *(inherited or [])]]
+    document.findings = [found.as_dict() for found in [*findings, *(around or [])]]
     document.verdict = verdict
     document.save(update_fields=["record", "number", "order_revision", "findings", "verdict"])
     if verdict is Verdict.REJECTED or record is None:
         states.advance(document, DocumentState.REJECTED, note={"findings": len(findings)})
         exception_queue.open_case(
             "no_agreement" if findings and findings[-1].code == "no_agreement" else "document_rejected",
-            summary=_rejection(document, profile, findings),
+            summary=_rejection(document, profile, [*findings, *(around or [])]),
             fingerprint=f"document_rejected:{document.uid}",
             detail={"findings": document.findings},
             partner_id=profile.id,
@@ -274,7 +278,7 @@ def _functional_acknowledgment(document: Document, profile: Profile, read: x12.F
         partner_id=profile.id,
         direction=Direction.OUTBOUND,
         group_code=read.functional_id,
-        group_control=read.group_control.lstrip("0") or "0",
+        group_control=read.group_control_number.lstrip("0") or "0",
     )
     by_set = {one.control_number.lstrip("0"): one for one in read.sets}
     for sent in ours:
@@ -290,7 +294,10 @@ def _functional_acknowledgment(document: Document, profile: Profile, read: x12.F
                 "functional_ack_rejected",
                 summary=f"{profile.code} cannot read our {sent.code} {sent.number}",
                 fingerprint=f"functional_ack_rejected:{sent.uid}",
-                detail={"errors": list(one.errors) if one else [], "acknowledgment": str(document.uid)},
+                detail={
+                    "errors": [asdict(error) for error in one.errors] if one else [],
+                    "acknowledgment": str(document.uid),
+                },
                 partner_id=profile.id,
                 document=sent,
                 order=sent.order,
