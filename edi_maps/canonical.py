@@ -12,12 +12,19 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
 
 SCHEMA_VERSION: Final = "1"
 
-#: A finite decimal. A float would already have lost digits, so JSON numbers are accepted only as text or integer.
-Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=30)]
+
+def _exact(value: object) -> object:
+    if isinstance(value, float | bool):
+        raise ValueError(f'write it as text, e.g. "{value}": a number with a fraction may have lost digits already')
+    return value
+
+
+#: A finite decimal, from text, an integer or a Decimal; a float may have lost digits before we saw it.
+Number = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
 
 
 class Purpose(StrEnum):
