@@ -66,7 +66,7 @@ class Order(models.Model):
     connection = models.ForeignKey(ErpConnection, models.PROTECT, related_name="orders")
     company = models.CharField(max_length=32)
     number = models.CharField(max_length=64)
-    erp_key = models.CharField(max_length=128)
+    erp_key = models.CharField(max_length=255)
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="orders")
     state = models.CharField(max_length=16, default=OrderState.OPEN)
     revision = models.PositiveIntegerField()

@@ -122,11 +122,10 @@ def port_of(connection: ErpConnection) -> ErpPort:
     """The adapter of one connection, with its credentials."""
     try:
         endpoint = erp.ErpEndpoint(code=connection.code, base_url=connection.base_url, token=connection.token())
+        return erp.connect(connection.adapter, endpoint)
     except (ErpToken.DoesNotExist, ValueError) as missing:
-        raise AuthFailed(
-            f"ERP {connection.code} has no usable address or token: enter them at its connection."
-        ) from missing
-    return erp.connect(connection.adapter, endpoint)
+        # Nothing to try again until a person mends the connection, exactly as with refused credentials.
+        raise AuthFailed(f"ERP {connection.code} cannot be spoken to: {missing}") from missing
 
 
 def block(connection: ErpConnection, why: str) -> None:
