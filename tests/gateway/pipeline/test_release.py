@@ -1,0 +1,126 @@
+"""Release: what the ERP changes comes into the order book once and leaves for the supplier once."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from gateway.models import Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
+from gateway.pipeline import decide, release
+from partners import onboarding
+from tests.gateway.pipeline.conftest import poll_erp
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_released_order_is_in_the_book_and_on_its_way(connection, erp, acme):
+    placed = erp.release()
+    assert poll_erp() == 1
+    order = Order.objects.get(number=placed.number)
+    assert (order.partner, order.company, order.revision) == (acme, "PLANT1", 1)
+    document = Document.objects.get(order=order)
+    assert (document.code, document.state, document.direction) == ("850", "translated", "outbound")
+    assert Delivery.objects.get().kind == "partner"
+
+
+def test_a_settled_change_is_not_named_again(connection, erp, acme):
+    erp.release()
+    poll_erp()
+    assert poll_erp() == 0
+
+
+def test_a_change_seen_twice_because_the_settling_was_lost_leaves_once(connection, erp, acme):
+    erp.release()
+    erp.misbehave("down", routes=["settle"])
+    poll_erp()
+    poll_erp()
+    assert Document.objects.count() == Delivery.objects.count() == OrderRevision.objects.count() == 1
+
+
+def test_a_change_is_a_replacement_that_names_its_revision(connection, erp, acme):
+    placed = erp.release()
+    poll_erp()
+    erp.change(placed, "120")
+    poll_erp()
+    first, second = Document.objects.order_by("pk")
+    assert (first.record["purpose"], second.record["purpose"]) == ("original", "replace")
+    assert (second.record["revision"], second.record["lines"][0]["quantity"]) == (2, "120")
+
+
+def test_an_erp_change_without_a_difference_for_the_supplier_leaves_nothing(connection, erp, acme):
+    placed = erp.release()
+    poll_erp()
+    erp.change(placed, "100")
+    poll_erp()
+    assert Document.objects.count() == 1
+
+
+def test_a_cancellation_leaves_as_one(connection, erp, acme):
+    placed = erp.release()
+    poll_erp()
+    erp.cancel(placed)
+    poll_erp()
+    assert Document.objects.order_by("pk").last().record["purpose"] == "cancel"
+    assert Order.objects.get().state == "cancelled"
+
+
+def test_an_order_for_a_rest_supplier_is_there_to_be_fetched(connection, erp, castra):
+    onboarding.set_up({"code": "CASTRA", "supplier_numbers": ["S-100"]})
+    erp.release()
+    poll_erp()
+    assert Document.objects.get().state == "relayed"
+    assert not Delivery.objects.exists()
+
+
+def test_an_order_of_a_supplier_nobody_onboarded_waits_as_a_case_and_is_loaded_again(connection, erp, castra):
+    erp.release()
+    assert poll_erp() == 1
+    case = ExceptionCase.objects.get()
+    assert (case.reason, Order.objects.count()) == ("unknown_partner", 0)
+    with pytest.raises(decide.NotPossible, match="S-100"):
+        decide.replay(case, actor="ann")
+    onboarding.set_up({"code": "CASTRA", "supplier_numbers": ["S-100"]})
+    decide.replay(case, actor="ann")
+    assert Order.objects.count() == 1
+    case.refresh_from_db()
+    assert case.state == "resolved"
+
+
+def test_an_erp_that_refuses_our_token_is_left_alone_until_a_person_acts(connection, erp, acme):
+    connection.set_token("wrong-token-of-some-length")
+    erp.release()
+    poll_erp()
+    connection.refresh_from_db()
+    assert connection.blocked_reason
+    assert ExceptionCase.objects.get().reason == "erp_auth_failed"
+    assert release.poll_all(now=timezone.now()) == 0
+    connection.set_token(erp.token)
+    decide.retry(ExceptionCase.objects.get(), actor="ann")
+    assert poll_erp() == 1
+
+
+def test_an_erp_that_is_down_is_asked_again_at_the_next_turn(connection, erp, acme):
+    erp.release()
+    erp.misbehave("down", count=1)
+    assert poll_erp() == 0
+    assert poll_erp() == 1
+    assert not ExceptionCase.objects.exists()
+
+
+def test_of_two_pollers_at_once_one_has_the_turn(connection, erp, acme):
+    now = timezone.now()
+    ErpConnection.objects.update(polled_at=None)
+    erp.release()
+    assert [release.poll_all(now=now), release.poll_all(now=now)] == [1, 0]
+
+
+def test_a_suspended_supplier_gets_no_order_until_a_person_lets_it_go(connection, erp, acme):
+    onboarding.set_up({"code": "ACME", "state": "suspended"})
+    erp.release()
+    poll_erp()
+    assert Document.objects.get().state == "held"
+    assert ExceptionCase.objects.get().reason == "no_agreement"
+    onboarding.set_up({"code": "ACME", "state": "live"})
+    decide.replay(ExceptionCase.objects.get(), actor="ann")
+    assert Document.objects.get().state == "translated"
+    assert Delivery.objects.get().kind == "partner"
