@@ -18,7 +18,9 @@ SCHEMA_VERSION: Final = "1"
 
 
 def _exact(value: object) -> object:
-    if isinstance(value, float | bool):
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")
+    if isinstance(value, float):
         raise ValueError(f'write it as text, e.g. "{value}": a number with a fraction may have lost digits already')
     return value
 
