@@ -117,12 +117,12 @@ CATALOGUE: Final[dict[str, Message]] = {
         fix="Number your interchanges with nine digits in ISA13.",
     ),
     "interchange_control_number_mismatch": Message(
-        severity=_E,
+        severity=_W,
         text="{where} says {value!r}, the header ISA13 says {expected!r}.",
         fix="Repeat the control number of ISA13 in IEA02.",
     ),
     "group_count": Message(
-        severity=_E,
+        severity=_W,
         text="{where} counts {value!r} functional groups, we found {expected}.",
         fix="Count the GS segments of the interchange in IEA01.",
     ),
@@ -142,13 +142,13 @@ CATALOGUE: Final[dict[str, Message]] = {
         fix="Put the transaction set between GS and GE.",
     ),
     "segment_outside_set": Message(
-        severity=_E,
+        severity=_W,
         text="{where}: {value!r} stands where no such segment can stand.",
         fix="Send only ISA, TA1, GS, GE and IEA outside transaction sets, each in its place.",
     ),
     # -- X12 functional group: GS to GE
     "group_header_invalid": Message(
-        severity=_E,
+        severity=_W,
         text="{where}: {value!r} is not {expected}.",
         fix="Fill all eight elements of the GS segment.",
     ),

@@ -1,0 +1,40 @@
+"""X12: interchanges read into canonical records with findings and verdicts, records written, acknowledgments both ways.
+
+for interchange in read(data):
+    for group in interchange.groups:
+        for transaction_set in group.sets:
+            transaction_set.verdict, transaction_set.record, transaction_set.findings
+answer = acknowledge(interchange, envelope)
+"""
+
+from edi_maps.x12.acknowledgments import (
+    FunctionalAcknowledgment,
+    InterchangeAcknowledgment,
+    acknowledge,
+    functional_acknowledgment,
+    interchange_acknowledgment,
+    read_interchange_acknowledgment,
+)
+from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
+from edi_maps.x12.reader import read
+from edi_maps.x12.segments import Delimiters, Loop, Segment
+from edi_maps.x12.writer import Envelope, envelop
+
+__all__ = [
+    "Delimiters",
+    "Envelope",
+    "FunctionalAcknowledgment",
+    "Group",
+    "Interchange",
+    "InterchangeAcknowledgment",
+    "Loop",
+    "Segment",
+    "TransactionSet",
+    "acknowledge",
+    "envelop",
+    "functional_acknowledgment",
+    "interchange_acknowledgment",
+    "read",
+    "read_interchange_acknowledgment",
+    "scan",
+]

@@ -6,7 +6,7 @@ elements I18 (TA105), 720 (AK304), 723 (AK403), 718 (AK502) and 716 (AK905).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from edi_maps.findings import Finding, Severity
@@ -24,17 +24,13 @@ INTERCHANGE_NOTES: Final[dict[str, str]] = {
     "group_header_invalid": "024",
     "interchange_empty": "024",
     "too_large": "024",
+    "unreadable": "022",
 }
 
 #: TA105 for a wrong element of the ISA, by the number of the element.
 ISA_NOTES: Final = (
     "",
     *["010", "011", "012", "013", "005", "006", "007", "008", "014", "015", "016", "017", "018", "019", "020", "027"],
-)
-
-#: Findings after which nothing of the interchange can be trusted: TA104 is R, not E.
-REFUSES_INTERCHANGE: Final = frozenset(
-    {"delimiter_invalid", "interchange_control_number_invalid", "interchange_header_missing", "too_large", "unreadable"}
 )
 
 #: AK905, a finding about the functional group.
@@ -93,22 +89,26 @@ ELEMENT: Final[dict[str, str]] = {
 }
 
 
-def interchange_note(findings: Iterable[Finding]) -> tuple[str, str]:
+def interchange_note(findings: Collection[Finding]) -> tuple[str, str]:
     """TA104 and TA105 for the findings of one interchange: the first error speaks, else the first warning.
 
     Returns:
-        ``("A", "000")`` when nothing is wrong; ``E`` when the interchange was read in spite of the fault, ``R`` when not.
+        ``("A", "000")`` when nothing is wrong; ``E`` when the interchange was taken in spite of the fault, ``R`` when not.
     """
-    for severity in (Severity.ERROR, Severity.WARNING):
-        for found in findings:
-            note = _note(found)
-            if note and found.severity is severity:
-                refused = severity is Severity.ERROR and found.code in REFUSES_INTERCHANGE
-                return ("R" if refused else "E", note)
-    return ("A", "000")
+    for severity, status in ((Severity.ERROR, "R"), (Severity.WARNING, "E")):
+        here = [found for found in findings if found.severity is severity]
+        for note in (
+            _control_note,
+            _header_note,
+        ):  # a wrong control structure says more than a header that was repaired
+            if noted := next((code for found in here if (code := note(found))), None):
+                return status, noted
+    return "A", "000"
 
 
-def _note(found: Finding) -> str | None:
-    if found.segment == "ISA" and found.element and found.code in {"isa_width", "isa_value"}:
-        return ISA_NOTES[found.element]
-    return "022" if found.code == "unreadable" else INTERCHANGE_NOTES.get(found.code)
+def _control_note(found: Finding) -> str | None:
+    return INTERCHANGE_NOTES.get(found.code)
+
+
+def _header_note(found: Finding) -> str | None:
+    return ISA_NOTES[found.element] if found.element and found.code in {"isa_width", "isa_value"} else None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edi_maps.canonical import CanonicalRecord
-from edi_maps.findings import Finding, Verdict, finding
+from edi_maps.findings import Finding, Severity, Verdict, finding
 from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.segments import Delimiters, Loop, Segment
 
@@ -444,8 +444,10 @@ class _Reader:
     def open_set(self, segment: Segment) -> None:
         self.end_set(segment.offset)
         if self.group is None:
-            self.interchange.findings.append(self.finding("set_outside_group", segment))
-            self.group = Group(start=self.place(segment.offset))
+            outside = self.finding("set_outside_group", segment)
+            # The interchange may still be taken (TA1 E 022), but no set of it: nobody could tell which group it belongs to.
+            self.interchange.findings.append(replace(outside, severity=Severity.WARNING))
+            self.group = Group(start=self.place(segment.offset), findings=[outside])
             self.set_numbers.clear()
             self.interchange.groups.append(self.group)
         self.sets += 1

@@ -100,13 +100,20 @@ class Envelope:
                 raise ValueError(f"{number_name}: {number} is not between 1 and 999,999,999")
 
 
-def envelop(functional_id: str, sets: Sequence[tuple[str, Sequence[Sequence[str]]]], envelope: Envelope) -> bytes:
+def envelop(
+    functional_id: str,
+    sets: Sequence[tuple[str, Sequence[Sequence[str]]]],
+    envelope: Envelope,
+    *,
+    acknowledgments: Sequence[Sequence[str]] = (),
+) -> bytes:
     """Wrap transaction sets into one functional group in one interchange.
 
     Args:
         functional_id: GS01, e.g. ``"PO"``.
         sets: of each set its ST01, e.g. ``"850"``, and its segments between ST and SE.
         envelope: the addresses, numbers and separators.
+        acknowledgments: TA1 segments, which stand between ISA and GS; with one of them an interchange may do without sets.
 
     Returns:
         The interchange in latin-1. Of text, characters beyond latin-1 are written as ``?``.
@@ -115,21 +122,24 @@ def envelop(functional_id: str, sets: Sequence[tuple[str, Sequence[Sequence[str]
         ValueError: no set, too many for the control numbers, or an identifier, code or number that holds a separator, a
             control character or a character beyond latin-1: ``REF02 of '850' …``.
     """
-    if not sets:
+    if not sets and not acknowledgments:
         raise ValueError("an interchange without a transaction set says nothing")
     if envelope.set_number + len(sets) - 1 > 999_999_999:
         raise ValueError(f"set_number: {envelope.set_number} leaves no numbers for {len(sets)} sets")
     marks = envelope.delimiters
     join = marks.element.join
     clean = _Cleaner(marks)
-    lines = [_isa(envelope), join(_gs(functional_id, envelope))]
+    lines = [_isa(envelope), *clean("TA1", acknowledgments)]
+    if sets:
+        lines.append(join(_gs(functional_id, envelope)))
     for number, (code, body) in enumerate(sets, envelope.set_number):
         control = f"{number:04d}"
         lines.append(join(("ST", code, control)))
         lines.extend(clean(code, body))
         lines.append(join(("SE", str(len(body) + 2), control)))
-    lines.append(join(("GE", str(len(sets)), str(envelope.group_number))))
-    lines.append(join(("IEA", "1", f"{envelope.interchange_number:09d}")))
+    if sets:
+        lines.append(join(("GE", str(len(sets)), str(envelope.group_number))))
+    lines.append(join(("IEA", "1" if sets else "0", f"{envelope.interchange_number:09d}")))
     end = marks.segment + ("\n" if envelope.newline_after_segment and marks.segment not in "\r\n" else "")
     return (end.join(lines) + end).encode("latin-1", errors="replace")
 
