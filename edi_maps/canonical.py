@@ -7,8 +7,9 @@ Business keys: an order is (ERP connection, company, number); answers name the o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -22,6 +23,10 @@ def _exact(value: object) -> object:
         raise ValueError("a number is wanted, not true or false")
     if isinstance(value, float):
         raise ValueError(f'write it as text, e.g. "{value}": a number with a fraction may have lost digits already')
+    if isinstance(value, str | int):
+        # Here and not in pydantic, which takes no text for a number when it reads strictly; what is none, it refuses.
+        with suppress(InvalidOperation):
+            return Decimal(value)
     return value
 
 
@@ -374,6 +379,15 @@ def load(data: object) -> CanonicalRecord:
         pydantic.ValidationError: every wrong field at once, each with its place.
     """
     return _ADAPTER.validate_python(data)
+
+
+def load_json(text: str | bytes) -> CanonicalRecord:
+    """Make the record that a JSON document describes, strictly: dates are text, text is no number, true is not 1.
+
+    Raises:
+        pydantic.ValidationError: every wrong field at once, each with its place.
+    """
+    return _ADAPTER.validate_json(text, strict=True)
 
 
 def dump(record: CanonicalRecord) -> dict[str, Any]:

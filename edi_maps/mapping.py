@@ -24,7 +24,8 @@ Rows
                 in brackets (``product_ids[vendor_part]``). ``codes`` names a table; ``const`` is written whenever the
                 segment is, and expected on reading; ``default`` is written when the record does not say; ``required``
                 refuses to write without it. ``at`` may be a list for a moment that is split over two elements. With
-                ``when = { TD502 = "2" }`` the row holds only beside that value.
+                ``when = { TD502 = "2" }`` the row holds only beside that value. ``implies`` sets further fields when
+                the value is there, and the value is written only when they say so.
     ``each``    every occurrence becomes one entry of the list ``field``, or of the dictionary ``map``, whose block then fills
                 ``key`` and ``value``.
     ``texts``   every occurrence adds its values (``from``) to a list of texts, or to one text with a line per value. ``width``
@@ -134,6 +135,7 @@ class ValueType:
     decode: Callable[[Any], Any] | None  #: raises ValueError; None: as it is
     encode: Callable[[Any], Any]
     finding: str = "value_wrong"  #: what it is called when ``decode`` refuses
+    expected: str = "text"  #: in the words of a finding
 
 
 class Wire(Protocol):
@@ -158,13 +160,14 @@ class Cell:
     """One ``at`` row."""
 
     keys: tuple[Key, ...]  #: more than one for a moment in two elements
-    field: tuple[Any, ...]  #: steps into the record: names and ``Tag``; empty for a constant
+    path: tuple[Any, ...]  #: steps into the record: names and ``Tag``; empty for a constant
     type: ValueType
     codes: Codes | None = None
     const: str | None = None
     default: Any = None
     required: bool = False
     when: tuple[Condition, ...] = ()
+    implies: Mapping[str, Any] = field(default_factory=dict)
     again: bool = False  #: an earlier row fills the same field: this one only where that found nothing
     since: str = ""
     until: str = ""
@@ -322,6 +325,7 @@ class Shape:
     mapping: bool = False
     model: type[BaseModel] | None = None
     enum: type[Enum] | None = None
+    choices: frozenset[str] = frozenset()  #: all it may say, when that is limited
 
 
 _KINDS: Final[dict[Any, str]] = {str: "text", Decimal: "number", int: "integer", date: "day", AwareDatetime: "moment"}
@@ -340,12 +344,12 @@ def shape_of(annotation: Any) -> Shape:
     if origin is dict:
         return Shape(shape_of(typing.get_args(annotation)[1]).kind, mapping=True)
     if origin is typing.Literal:
-        return Shape("text")
+        return Shape("text", choices=frozenset(typing.get_args(annotation)))
     if isinstance(annotation, type):
         if issubclass(annotation, BaseModel):
             return Shape("record", model=annotation)
         if issubclass(annotation, Enum):
-            return Shape("text", enum=annotation)
+            return Shape("text", enum=annotation, choices=frozenset(member.value for member in annotation))
     return Shape(_KINDS.get(annotation, "other"))
 
 
@@ -405,7 +409,7 @@ def load(path: Path, wire: Wire) -> Sheet:
 
 _FIELD = re.compile(r"([a-z_]+)(?:\[([A-Za-z0-9_]+)\])?")
 _ROW_KEYS: Final = {
-    "at": {"field", "codes", "const", "default", "required", "when"},
+    "at": {"field", "codes", "const", "default", "required", "when", "implies"},
     "each": {"field", "map", "block"},
     "texts": {"field", "from", "width"},
     "pairs": {"field", "upto", "names", "codes", "shared", "into"},
@@ -534,21 +538,26 @@ class _Loader:
         steps, shape = self._field(block, row["field"]) if "field" in row else ((), Shape("text"))
         if "field" not in row and "const" not in row:
             raise ValueError("neither field nor const")
+        if shape.choices and (codes is None or not codes.closed or not set(codes.values()) <= shape.choices):
+            raise ValueError(f"{row['field']} needs a table with unknown, and no names but {sorted(shape.choices)}")
         if codes is not None and shape.enum is not None:
             codes = codes.typed(shape.enum)
+        for implied in row.get("implies", {}):
+            self._field(block, implied)
         cell = Cell(
             keys=tuple(key for _, key in places),
-            field=steps,
+            path=steps,
             type=self.wire.types[shape.kind],
             codes=codes,
             const=row.get("const"),
             default=row.get("default"),
             required=row.get("required", False),
             when=self._conditions(row.get("when", {})),
+            implies=row.get("implies", {}),
             **{key: value for key, value in self._common(row).items() if key != "where"},
         )
         cell.again = bool(steps) and any(
-            isinstance(part, Values) and any(other.field == steps for other in part.cells) for part in block.order
+            isinstance(part, Values) and any(other.path == steps for other in part.cells) for part in block.order
         )
         self._values(block, places[0][0], row).cells.append(cell)
 

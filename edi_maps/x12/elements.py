@@ -148,9 +148,9 @@ class X12Wire:
 
 def _step(cell: Cell, beside: list[Cell]) -> tuple[str | None, Any]:
     keeps_code = cell.codes is not None and cell.codes.closed and len(beside) == 1
-    simple = len(cell.field) == 1 and len(cell.keys) == 1 and isinstance(cell.keys[0], int)
+    simple = len(cell.path) == 1 and len(cell.keys) == 1 and isinstance(cell.keys[0], int)
     if simple and not (keeps_code or cell.when or cell.again or cell.const is not None):
-        return cell.field[0], cell.decode
+        return cell.path[0], cell.decode
     return None, (cell, keeps_code)
 
 
@@ -319,11 +319,11 @@ class Reader:
             self.problem(cell.type.finding, segment, number, " ".join(raw) if isinstance(raw, tuple) else raw)
             left[address] = value
             return
-        if cell.again and (known := take(data, cell.field)) is not None:
+        if cell.again and (known := take(data, cell.path)) is not None:
             if known != read:
                 left[address] = value
             return
-        put(data, cell.field, read)
+        put(data, cell.path, read)
         if keeps_code and cell.codes is not None and not cell.codes.returns(value):
             left[address] = value
 
@@ -464,12 +464,12 @@ class Writer:
                 key in elements for _, key, wanted in cell.when if "*" in wanted
             ):
                 continue
-            value = take(data, cell.field) if cell.field else None
+            value = take(data, cell.path) if cell.path else None
             if value is None:
                 value = cell.default
             if value is None:
                 if cell.required:
-                    raise ValueError(f"{_dotted(below, cell.field)} is needed for {part.name}{cell.keys[0]:02d}")
+                    raise ValueError(f"{_dotted(below, cell.path)} is needed for {part.name}{cell.keys[0]:02d}")
                 continue
             if any(element in elements for element in cell.keys) and cell.codes is not None:
                 continue
@@ -489,7 +489,7 @@ class Writer:
         try:
             text = cell.encode(value)
         except ValueError as exc:
-            raise ValueError(f"{_dotted(below, cell.field)}: {exc}") from exc
+            raise ValueError(f"{_dotted(below, cell.path)}: {exc}") from exc
         if text is None or text == "":
             return
         for key, piece in zip(cell.keys, text if isinstance(text, tuple) else (text,), strict=True):

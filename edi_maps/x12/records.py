@@ -120,11 +120,11 @@ def _document(
         return None
     if lacking := sorted(maker.required.difference(data)):
         places = {
-            cell.field[0]: (part.name, cell.keys[0])
+            cell.path[0]: (part.name, cell.keys[0])
             for part in block.order
             if isinstance(part, Values)
             for cell in part.cells
-            if cell.field
+            if cell.path
         }
         for name in lacking:
             segment_id, element = places.get(name, ("ST", 1))
