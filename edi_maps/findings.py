@@ -455,6 +455,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         fix="Leave it out, or have it added to the map sheet if it matters.",
         actor=Actor.NOBODY,
     ),
+    "json_unknown_field": Message(
+        severity=_E,
+        text="{where}: there is no such field.",
+        fix="Correct its name or leave it out; nothing that is said is dropped in silence.",
+    ),
     "document_not_expected": Message(
         severity=_E,
         text="The document is of type '{value}', which does not come this way.",
