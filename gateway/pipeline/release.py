@@ -17,7 +17,7 @@ from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
 from gateway import erp, exception_queue, order_book, states
 from gateway.erp.port import AuthFailed, Change, ErpError, ErpOrder, ErpPort, Permanent, Transient
-from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase
+from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase, Order
 from gateway.pipeline import dispatch
 from gateway.pipeline.apply import wake_parked
 from partners import directory
@@ -84,7 +84,7 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
     wake_parked(released.order)
     if released.change in {"unchanged", "stale"}:
         return None
-    record = _for_supplier(found, first=released.change == "released")
+    record = _for_supplier(found, released.order, first=released.change == "released")
     document = Document.objects.create(
         direction=Direction.OUTBOUND,
         channel="",
@@ -160,10 +160,11 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
     return True
 
 
-def _for_supplier(found: ErpOrder, *, first: bool) -> PurchaseOrder:
-    """The order as it leaves: it names its revision, and says whether it is new, replaces an earlier one or ends it."""
+def _for_supplier(found: ErpOrder, order: Order, *, first: bool) -> PurchaseOrder:
+    """The order as it leaves: it names its revision and day, and says whether it is new, a replacement or an end."""
     purpose = Purpose.CANCEL if found.cancelled else Purpose.ORIGINAL if first else Purpose.REPLACE
-    return found.record.model_copy(update={"revision": found.revision, "purpose": purpose})
+    day = found.record.ordered_on or order.released_at.date()
+    return found.record.model_copy(update={"revision": found.revision, "purpose": purpose, "ordered_on": day})
 
 
 def _hold_change_after_ship(document: Document) -> None:

@@ -82,9 +82,7 @@ def translate_x12(
                     _functional_acknowledgment(document, profile, read_set.acknowledgment)
                 else:
                     around = [*interchange.findings, *group.findings]
-                    # A group or interchange we reject is acknowledged as rejected: none of its sets may be used.
-                    refused = x12.verdict_of_envelope(interchange, group) is Verdict.REJECTED
-                    verdict = Verdict.REJECTED if refused else read_set.verdict or Verdict.REJECTED
+                    verdict = read_set.verdict or Verdict.REJECTED
                     judge(document, profile, read_set.record, read_set.findings, verdict, around)
         if not interchange.groups:
             _unreadable(transmission, profile, interchange)

@@ -139,7 +139,7 @@ def test_a_discarded_answer_changes_nothing(order, take, drain):
 def test_after_wider_terms_a_replay_passes(order, erp, take, drain):
     take(acknowledgment(order.number, quantity="99"))
     drain()
-    onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance": "0.02"}})
+    onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance_percent": "2"}})
     decide.replay(ExceptionCase.objects.get(), actor="ann")
     drain()
     assert sorted(Document.objects.filter(direction="inbound").values_list("state", flat=True)) == [
@@ -185,7 +185,7 @@ def test_the_same_answer_in_a_new_message_has_no_second_effect(order, erp, take,
 
 
 def test_a_second_other_answer_replaces_the_first_in_order(order, erp, take, drain):
-    onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance": "0.5"}})
+    onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance_percent": "50"}})
     take(acknowledgment(order.number, quantity="90"), message_id="m1")
     take(acknowledgment(order.number, quantity="95"), message_id="m2")
     drain()
