@@ -56,7 +56,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float,
         InDoubt: something may have been sent, and no whole answer of at most ``MAX_ANSWER_BYTES`` came in time.
     """
     try:
-        target = httpcore.URL(url)
+        target = httpcore.URL(url.encode("ascii"))
         wire_headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
     except ValueError as exc:  # UnicodeError is one
         raise Unreachable(f"the request cannot be written: {exc}") from exc

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from asn1crypto import cms, core
@@ -110,11 +111,11 @@ def decrypt(buffer: memoryview, ours: Sequence[Identity]) -> tuple[Span, str]:
         if (kind == der.OID_AUTH_ENVELOPED) != cipher.authenticated:
             raise ValueError("GCM in EnvelopedData, or CBC in AuthEnvelopedData")
         segments = der.octet_string(buffer, blob_at, der.CONTEXT_0)
-        key = _content_key(recipients, ours, cipher.key_bytes)
+        keys = _content_keys(recipients, ours, cipher.key_bytes)
         if cipher.authenticated:
             associated, tag = _authentication(buffer, der.behind(buffer, content))
-            return _opened_gcm(segments, key, stated, associated, tag), cipher.name
-        return _opened_cbc(segments, key, stated), cipher.name
+            return _first(keys, lambda key: _opened_gcm(segments, key, stated, associated, tag)), cipher.name
+        return _first(keys, lambda key: _opened_cbc(segments, key, stated)), cipher.name
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as exc:
         raise Rejected(
             Disposition.AUTHENTICATION_FAILED, f"decrypting: {type(exc).__name__}: {str(exc)[:200]}"
@@ -136,30 +137,37 @@ def _cipher(algorithm: bytes) -> tuple[ContentCipher, bytes]:
     return cipher, algorithm[end:]
 
 
-def _content_key(recipients: bytes, ours: Sequence[Identity], size: int) -> bytes:
-    """The content key somebody encrypted for one of our certificates; a random one when none of them opens.
+def _content_keys(recipients: bytes, ours: Sequence[Identity], size: int) -> list[bytes]:
+    """What may be the content key: nearly always one, several when two of our certificates have the same name and number.
+
+    A random key when none has the right length, so that nothing distinguishes that case.
 
     Raises:
         Rejected: no RecipientInfo names a certificate of ours, which anybody can see.
     """
     if len(recipients) > MAX_RECIPIENTS_BYTES:
         raise ValueError("too many recipients")
-    tried = 0
+    unwrapped: list[bytes] = []
     for info in cms.RecipientInfos.load(recipients):
         if info.name != "ktri":
             continue
         for identity in ours:
             if identity.private_key is None or not _is_for(info.chosen["rid"], identity):
                 continue
-            tried += 1
-            if tried > MAX_KEYS_TRIED:
+            if len(unwrapped) == MAX_KEYS_TRIED:
                 raise ValueError("too many recipients name one of our certificates")
-            key = _unwrapped(info.chosen, identity.private_key)
-            if len(key) == size:
-                return key
-    if not tried:
+            unwrapped.append(_unwrapped(info.chosen, identity.private_key))
+    if not unwrapped:
         raise Rejected(Disposition.AUTHENTICATION_FAILED, "it is encrypted for none of our certificates")
-    return os.urandom(size)
+    return [key for key in unwrapped if len(key) == size] or [os.urandom(size)]
+
+
+def _first(keys: list[bytes], opened: Callable[[bytes], Span]) -> Span:
+    """What the first key opens; the last key's failure when none does."""
+    for key in keys[:-1]:
+        with suppress(ValueError, InvalidTag):
+            return opened(key)
+    return opened(keys[-1])
 
 
 def _is_for(recipient_id: Any, identity: Identity) -> bool:

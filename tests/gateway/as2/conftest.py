@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.transports.as2 import fingerprint, make_certificate
 from partners.profiles import As2Terms, CertificateRef
+from tests.gateway.as2.handmade import Openssl
 
 EDI = (
     b"ISA*00*          *00*          *ZZ*BOLTCO         *ZZ*ACMEBUYING     *261101*0815*U*00401*000000042*0*T*>~\r\n"
@@ -89,5 +91,17 @@ def pem_folder(
         (folder / f"{name}.crt.pem").write_bytes(ref.certificate_pem)
         (folder / f"{name}.key.pem").write_bytes(ref.private_key_pem or b"")
     yield folder
+    for file in folder.iterdir():
+        file.unlink()
+
+
+@pytest.fixture(scope="session")
+def openssl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Openssl]:
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("the openssl command is not installed")
+    folder = tmp_path_factory.mktemp("openssl")
+    folder.chmod(0o700)
+    yield Openssl(program, folder)
     for file in folder.iterdir():
         file.unlink()
