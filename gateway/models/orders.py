@@ -11,9 +11,6 @@ from django.utils import timezone
 
 from partners.models import SealedSecret
 
-#: Enough for every quantity and unit price a purchase order carries.
-_NUMBER = {"max_digits": 20, "decimal_places": 6}
-
 
 class OrderState(StrEnum):
     OPEN = "open"
@@ -108,17 +105,17 @@ class OrderLine(models.Model):
     description = models.CharField(max_length=255, blank=True)
     product_ids = models.JSONField(default=list)
     unit = models.CharField(max_length=10, blank=True)
-    ordered = models.DecimalField(**_NUMBER)
-    unit_price = models.DecimalField(**_NUMBER, null=True)
+    ordered = models.DecimalField(max_digits=20, decimal_places=6)
+    unit_price = models.DecimalField(max_digits=20, decimal_places=6, null=True)
     requested_on = models.DateField(null=True)
     deleted = models.BooleanField(default=False)  #: no longer in the newest revision
     answered = models.BooleanField(default=False)  #: the supplier said something about it
-    confirmed = models.DecimalField(**_NUMBER, default=Decimal(0))
-    backordered = models.DecimalField(**_NUMBER, default=Decimal(0))
-    refused = models.DecimalField(**_NUMBER, default=Decimal(0))
-    promised_price = models.DecimalField(**_NUMBER, null=True)
+    confirmed = models.DecimalField(max_digits=20, decimal_places=6, default=Decimal(0))
+    backordered = models.DecimalField(max_digits=20, decimal_places=6, default=Decimal(0))
+    refused = models.DecimalField(max_digits=20, decimal_places=6, default=Decimal(0))
+    promised_price = models.DecimalField(max_digits=20, decimal_places=6, null=True)
     promised_on = models.DateField(null=True)
-    shipped = models.DecimalField(**_NUMBER, default=Decimal(0))
+    shipped = models.DecimalField(max_digits=20, decimal_places=6, default=Decimal(0))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "line_number"], name="order_line_once")]
@@ -140,8 +137,8 @@ class Promise(models.Model):
     position = models.PositiveIntegerField()
     status = models.CharField(max_length=24)
     code = models.CharField(max_length=8, blank=True)
-    quantity = models.DecimalField(**_NUMBER, null=True)
-    unit_price = models.DecimalField(**_NUMBER, null=True)
+    quantity = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    unit_price = models.DecimalField(max_digits=20, decimal_places=6, null=True)
     on = models.DateField(null=True)
 
     class Meta:
@@ -158,7 +155,7 @@ class ShippedQuantity(models.Model):
     document = models.ForeignKey("gateway.Document", models.PROTECT, related_name="shipments")
     position = models.PositiveIntegerField()
     shipment_number = models.CharField(max_length=64, db_index=True)
-    quantity = models.DecimalField(**_NUMBER)
+    quantity = models.DecimalField(max_digits=20, decimal_places=6)
     active = models.BooleanField(default=True)
 
     class Meta:

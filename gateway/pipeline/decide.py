@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from edi_maps import canonical, formats, x12
+from edi_maps.findings import Verdict
 from gateway import exception_queue, outbox, states
 from gateway.erp.port import ErpError, ErpOrder
 from gateway.models import (
@@ -174,7 +175,7 @@ def _replay_document(document: Document, actor: str) -> None:
     data = document.transmission.payload.content
     if document.format == "x12":
         found = _same_set(document, x12.read(data, relaxed=profile.x12.relaxed))
-        record, findings, verdict = found.record, list(found.findings), found.verdict
+        record, findings, verdict = found.record, list(found.findings), found.verdict or Verdict.REJECTED
     else:
         reading = formats.read(document.format, data, sheet=document.transmission.sheet)
         record, findings, verdict = reading.record, list(reading.findings), reading.verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
@@ -90,9 +91,7 @@ def translate_x12(
             detail = profile.x12.functional_ack is FunctionalAck.FULL
             dispatch.functional_acknowledgment(
                 profile,
-                lambda envelope, answered=interchange, detail=detail: x12.acknowledge(
-                    answered, envelope, detail=detail
-                ),
+                partial(x12.acknowledge, interchange, detail=detail),
                 answered=transmission,
                 key=f"997:{transmission.uid}:{index}",
                 now=now,
