@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from gateway.endpoints import as2, error_handlers, health, problems
+from gateway.endpoints import as2, error_handlers, health, portal_json, problems, rest
 
 handler400 = error_handlers.bad_request
 handler404 = error_handlers.not_found
@@ -13,6 +13,16 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # With or without a slash: a redirected POST is a lost message.
     re_path(r"^as2/?$", as2.receive_message, name="as2"),
+    path("v1/purchase-orders", rest.PurchaseOrders.as_view()),
+    path("v1/purchase-orders/<uuid:uid>", rest.PurchaseOrder.as_view()),
+    path("v1/purchase-orders/<uuid:uid>/revisions", rest.Revisions.as_view()),
+    path("v1/purchase-orders/<uuid:uid>/revisions/<int:number>", rest.Revision.as_view()),
+    re_path(r"^v1/(?P<slug>acknowledgments|ship-notices)$", rest.Submit.as_view()),
+    path("v1/submissions/<uuid:uid>", rest.Submission.as_view()),
+    path("v1/validate", rest.Validate.as_view()),
+    path("portal-json/v1/orders", portal_json.Orders.as_view()),
+    path("portal-json/v1/orders/<uuid:uid>", portal_json.Order.as_view()),
+    re_path(r"^portal-json/v1/documents/(?P<slug>acknowledgments|ship-notices)$", portal_json.Submit.as_view()),
     path("problems/", problems.index),
     path("problems/<slug:slug>", problems.page),
     path("healthz", health.alive),

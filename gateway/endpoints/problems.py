@@ -159,6 +159,13 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
         fix="Send the same request again, under the same Idempotency-Key, after the time Retry-After says.",
         actor=Actor.OPERATOR,
     ),
+    "unsayable": Kind(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        title="We cannot write this in your shape",
+        cause="The order says something that the map to your JSON has no place or code for.",
+        fix="Nothing on your side: our operators extend the map.",
+        actor=Actor.OPERATOR,
+    ),
     "internal-error": Kind(
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
         title="Something went wrong on our side",

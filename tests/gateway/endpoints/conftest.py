@@ -1,24 +1,30 @@
-"""One buyer, a supplier on AS2, and the means to post what it would post."""
+"""One buyer, suppliers on AS2, REST and portal JSON, and the means to post what they would post."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 import waitress
 from django.core.cache import cache
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from waitress import wasyncore
 
+from edi_maps import canonical
+from gateway import order_book, states
+from gateway.models import Document, ErpConnection, Order
 from gateway.transports import as2
 from gateway.wsgi import application
 from partners import onboarding
-from partners.models import OwnIdentity, TradingPartner
+from partners.models import ApiKey, OwnIdentity, TradingPartner
+from partners.models.choices import ApiEnvironment
 from partners.profiles import As2Terms, CertificateRef
 
 ACK = (
@@ -160,3 +166,148 @@ def served(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         thread.join(timeout=10)
         server.task_dispatcher.shutdown()
         wasyncore.close_all(sockets)
+
+
+class Api:
+    """A supplier's program with its key."""
+
+    def __init__(self, partner: TradingPartner, secret: str) -> None:
+        self.partner = partner
+        self.headers = {"Authorization": f"Bearer {secret}"}
+
+    def call(self, method: str, path: str, *, accept: str = "application/json", **more: Any) -> HttpResponse:
+        headers = {**self.headers, "Accept": accept, **more.pop("headers", {})}
+        answer = Client(raise_request_exception=False).generic(method, path, headers=headers, **more)
+        assert isinstance(answer, HttpResponse)
+        return answer
+
+    def get(self, path: str) -> HttpResponse:
+        return self.call("GET", path)
+
+    def post(
+        self,
+        path: str,
+        document: object,
+        *,
+        key: str | None = None,
+        if_match: str | None = None,
+        content_type: str = "application/json",
+    ) -> HttpResponse:
+        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        wanted = {"Idempotency-Key": key, "If-Match": if_match}
+        headers = {name: value for name, value in wanted.items() if value is not None}
+        return self.call("POST", path, data=data, content_type=content_type, headers=headers)
+
+
+@pytest.fixture
+def make_api(db: None) -> Callable[..., Api]:
+    def make(
+        code: str,
+        *,
+        channel: str = "rest",
+        sheet: str = "",
+        state: str = "live",
+        env: ApiEnvironment = ApiEnvironment.LIVE,
+    ) -> Api:
+        documents = [
+            ("purchase_order", "outbound"),
+            ("order_acknowledgment", "inbound"),
+            ("ship_notice", "inbound"),
+        ]
+        partner = onboarding.set_up(
+            {
+                "code": code,
+                "name": code.title(),
+                "state": state,
+                "agreements": [
+                    {"document": document, "direction": direction, "channel": channel, "sheet": sheet}
+                    for document, direction in documents
+                ],
+            }
+        )
+        _, secret = ApiKey.issue(partner, env)
+        return Api(partner, secret)
+
+    return make
+
+
+@pytest.fixture
+def castra(make_api: Callable[..., Api]) -> Api:
+    return make_api("CASTRA")
+
+
+class Release(Protocol):
+    def __call__(
+        self,
+        number: str,
+        *,
+        revision: int = 1,
+        quantity: str = "40",
+        company: str = "1000",
+        purpose: str = "original",
+        told: bool = True,
+    ) -> Order: ...
+
+
+@pytest.fixture
+def release(castra: Api) -> Release:
+    """Brings an order of CASTRA into the book at a revision; ``told``: it has left for the supplier."""
+    erp = ErpConnection.objects.create(code="erp1", base_url="http://127.0.0.1:9")
+
+    def make(
+        number: str,
+        *,
+        revision: int = 1,
+        quantity: str = "40",
+        company: str = "1000",
+        purpose: str = "original",
+        told: bool = True,
+    ) -> Order:
+        record = canonical.load(
+            {
+                "type": "purchase_order",
+                "number": number,
+                "revision": revision,
+                "purpose": purpose,
+                "currency": "EUR",
+                "lines": [
+                    {
+                        "line_number": "10",
+                        "quantity": quantity,
+                        "unit": "EA",
+                        "unit_price": "3.15",
+                        "product_ids": [{"kind": "buyer_part", "value": "M8-40-ZN"}],
+                    }
+                ],
+            }
+        )
+        assert isinstance(record, canonical.PurchaseOrder)
+        with transaction.atomic():
+            order = order_book.release(
+                connection=erp,
+                company=company,
+                number=number,
+                erp_key=f"{company}/{number}",
+                revision=revision,
+                cancelled=purpose == "cancel",
+                record=record,
+                partner_id=castra.partner.pk,
+                ack_due_at=None,
+                now=timezone.now(),
+            ).order
+            document = Document.objects.create(
+                direction="outbound",
+                channel="rest",
+                partner=castra.partner,
+                order=order,
+                type="purchase_order",
+                format="canonical_json",
+                number=number,
+                order_revision=revision,
+                record=canonical.dump(record),
+            )
+            states.advance(document, "translated")
+            states.advance(document, "relayed" if told else "held")
+        return order
+
+    return make
