@@ -14,11 +14,12 @@ from edi_maps.x12.acknowledgments import (
     functional_acknowledgment,
     interchange_acknowledgment,
     read_interchange_acknowledgment,
+    reply_envelope,
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
 from edi_maps.x12.reader import read
 from edi_maps.x12.segments import Delimiters, Loop, Segment
-from edi_maps.x12.writer import Envelope, envelop
+from edi_maps.x12.writer import Envelope, envelop, write
 
 __all__ = [
     "Delimiters",
@@ -36,5 +37,7 @@ __all__ = [
     "interchange_acknowledgment",
     "read",
     "read_interchange_acknowledgment",
+    "reply_envelope",
     "scan",
+    "write",
 ]

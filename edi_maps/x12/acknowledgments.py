@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from edi_maps.findings import Finding, Severity
 from edi_maps.x12.acknowledgment_codes import (
@@ -20,9 +21,9 @@ from edi_maps.x12.acknowledgment_codes import (
     interchange_note,
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet
-from edi_maps.x12.segments import Segment
-from edi_maps.x12.structure import data_element
-from edi_maps.x12.writer import COMPONENT, Envelope, envelop
+from edi_maps.x12.segments import COMPONENT, Delimiters, Segment
+from edi_maps.x12.structure import data_element, nearest_version
+from edi_maps.x12.writer import Envelope, envelop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +236,33 @@ def acknowledge(interchange: Interchange, envelope: Envelope, *, detail: bool = 
     if not answers and not sets:
         return None
     return envelop("FA", sets, envelope, acknowledgments=answers)
+
+
+def reply_envelope(interchange: Interchange, *, interchange_number: int, group_number: int, at: datetime) -> Envelope:
+    """An envelope back to the sender of an interchange, in the version and with the separators it used.
+
+    For answers outside any agreement; between partners the profile says how we write.
+
+    Raises:
+        ValueError: the interchange does not say who sent it to whom in a way that can be addressed.
+    """
+    group = next((group for group in interchange.groups if group.functional_id), Group())
+    theirs = interchange.delimiters
+    usable = all(len(mark) == 1 for mark in (theirs.element, theirs.segment, theirs.component))
+    return Envelope(
+        sender_qualifier=interchange.receiver_qualifier,
+        sender_id=interchange.receiver_id,
+        sender_group_id=group.receiver_id,
+        receiver_qualifier=interchange.sender_qualifier,
+        receiver_id=interchange.sender_id,
+        receiver_group_id=group.sender_id,
+        interchange_number=interchange_number,
+        group_number=group_number,
+        version=nearest_version("997", group.version) or "004010",
+        usage=interchange.usage if interchange.usage in {"P", "T", "I"} else "P",
+        delimiters=theirs if usable else Delimiters(),
+        at=at,
+    )
 
 
 def _set_status(transaction_set: TransactionSet) -> str:

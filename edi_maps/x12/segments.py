@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+#: Between the components of a composite element, in segments that have not been given their delimiters yet.
+COMPONENT: Final = "\x1f"
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -122,6 +123,11 @@ def data_element(segment: str, number: int) -> Element | None:
     )
 
 
+def code_meaning(segment: str, number: int, code: str) -> str | None:
+    """What a code means at its place, in words; None when it is not one of those that split documents by meaning."""
+    return _meanings().get(f"{segment}{number:02d}", {}).get(code)
+
+
 def segment_name(segment: str) -> str | None:
     """What the segment is called; None when no guide knows it."""
     nodes = _dictionary().get(segment)
@@ -151,6 +157,11 @@ def _index() -> dict[tuple[str, str], str]:
 @functools.cache
 def _groups() -> dict[str, str]:
     return {code: functional_id for code, _, functional_id, _ in _entries()}
+
+
+@functools.cache
+def _meanings() -> dict[str, dict[str, str]]:
+    return tomllib.loads((GUIDES / "source" / "codes.toml").read_text(encoding="utf-8"))
 
 
 @functools.cache
