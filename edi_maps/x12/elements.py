@@ -33,8 +33,7 @@ from edi_maps.mapping import (
     take,
     wrapped,
 )
-from edi_maps.x12.segments import Loop, Segment
-from edi_maps.x12.writer import COMPONENT
+from edi_maps.x12.segments import COMPONENT, Loop, Segment
 
 #: Six-digit dates: 70 to 99 are of the last century. No partner sends an order of 1969, and some date things years ahead.
 PIVOT: Final = 70
@@ -177,6 +176,9 @@ def holds(conditions: tuple[Condition, ...], thing: Segment | Loop) -> bool:
     return True
 
 
+_PASSED_OVER: Final = frozenset({"HL", "ST", "SE"})
+
+
 class Reader:
     """Reads one transaction set; every value that is not what it should be is one finding, and the rest is still read."""
 
@@ -187,15 +189,16 @@ class Reader:
     def read(self, block: Block, scope: Loop | Segment, data: dict[str, Any]) -> dict[str, Any]:
         """Fill ``data`` with the fields that ``block`` finds in ``scope``, and return what it has no home for."""
         left: dict[str, Any] = {}
-        taken: set[int] = set()
+        taken: set[Part] = set()
         for name, thing in self._parts(scope, block.entered):
             for part in block.parts.get(name, ()):
                 if part.where and not holds(part.where, thing):
                     continue
                 if type(part) is Values:
-                    if id(part) in taken:
+                    if part in taken:
                         continue
-                    taken.add(id(part))
+                    if part.pairs is None or not part.pairs.shared:
+                        taken.add(part)
                     self._values(part, thing if type(thing) is Segment else thing.segments[0], data, left)  # type: ignore[union-attr]  # not a Segment: a Loop
                 elif type(part) is Entries:
                     self._entry(part, thing, data, left)
@@ -231,9 +234,9 @@ class Reader:
         if type(scope) is Segment:
             yield scope.elements[0], scope
             return
-        # HL, segment and loop, is passed over: levels are placed by whoever knows their order, never by rows.
+        # HL, segment and loop, is passed over: levels are placed by whoever knows their order, never by rows. ST and SE are envelope.
         for segment in scope.segments:  # type: ignore[union-attr]  # not a Segment: a Loop
-            if segment.elements[0] != "HL":
+            if segment.elements[0] not in _PASSED_OVER:
                 yield segment.elements[0], segment
         for loop in scope.loops:  # type: ignore[union-attr]  # as above
             if loop.id == "HL":
@@ -483,6 +486,7 @@ class Writer:
             elements = {}
             assert part.pairs is not None  # noqa: S101 - only pairs leave a rest
             rest = self._pairs_of(part.pairs, elements, rest)
+            self._restore(part, elements, codes, left)
             self._finish(part, elements)
 
     def _put(self, elements: dict[int, str], cell: Cell, value: Any, below: str) -> None:

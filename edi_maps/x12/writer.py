@@ -12,15 +12,15 @@ changed is another part number: it is refused.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from edi_maps.x12.segments import Delimiters
-
-#: Between the components of a composite element, in segments that have not been given their delimiters yet.
-COMPONENT: Final = "\x1f"
+from edi_maps.canonical import CanonicalRecord
+from edi_maps.x12 import records
+from edi_maps.x12.segments import COMPONENT, Delimiters
 
 #: Elements that are read by people: (segment, element).
 TEXT: Final = frozenset(
@@ -116,7 +116,7 @@ def envelop(
         acknowledgments: TA1 segments, which stand between ISA and GS; with one of them an interchange may do without sets.
 
     Returns:
-        The interchange in latin-1. Of text, characters beyond latin-1 are written as ``?``.
+        The interchange in latin-1. Of text, what lies beyond latin-1 is written as the nearest character within.
 
     Raises:
         ValueError: no set, too many for the control numbers, or an identifier, code or number that holds a separator, a
@@ -141,7 +141,17 @@ def envelop(
         lines.append(join(("GE", str(len(sets)), str(envelope.group_number))))
     lines.append(join(("IEA", "1" if sets else "0", f"{envelope.interchange_number:09d}")))
     end = marks.segment + ("\n" if envelope.newline_after_segment and marks.segment not in "\r\n" else "")
-    return (end.join(lines) + end).encode("latin-1", errors="replace")
+    return (end.join(lines) + end).encode("latin-1")
+
+
+def write(record: CanonicalRecord, envelope: Envelope) -> bytes:
+    """Write one record as an interchange of its own.
+
+    Raises:
+        ValueError: the record says something X12 has no code or no room for, or lacks what the set must have.
+    """
+    functional_id, set_code, body = records.segments(record, envelope.version)
+    return envelop(functional_id, [(set_code, body)], envelope)
 
 
 class _Cleaner:
@@ -167,13 +177,37 @@ class _Cleaner:
 
     def _element(self, code: str, segment_id: str, number: int, value: str) -> str:
         if (segment_id, number) in TEXT:
-            beyond = self._foreign.sub(lambda found: "?" if found.group() > "\xff" else " ", value)
-            return beyond.replace(COMPONENT, " ").rstrip()
+            plain = self._foreign.sub(lambda found: _nearest(found.group()), value)
+            return self._foreign.sub(" ", plain).replace(COMPONENT, " ").rstrip()
         if found := self._foreign.search(value):
             raise ValueError(
                 f"{segment_id}{number:02d} of {code!r}: {value!r} holds {found.group()!r}, which cannot be written"
             )
         return value.replace(COMPONENT, self._marks.component)
+
+
+def _nearest(character: str) -> str:
+    """What latin-1 has for a character beyond it: its usual substitute, the letter without its accent, or ``?``."""
+    if character <= "\xff":
+        return " "
+    plain = unicodedata.normalize("NFKD", character).encode("latin-1", errors="ignore").decode("latin-1")
+    return _SUBSTITUTES.get(character) or plain or "?"
+
+
+_SUBSTITUTES: Final = {
+    "‐": "-",
+    "‑": "-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "€": "EUR",
+    "Ł": "L",
+    "ł": "l",
+}
 
 
 def _isa(envelope: Envelope) -> str:
