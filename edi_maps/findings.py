@@ -477,6 +477,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: the document says it comes from {value}, but it was sent by {expected}.",
         fix="Send only documents of your own under your own identifiers.",
     ),
+    "interchange_repeated": Message(
+        severity=_E,
+        text="{where}: interchange {value} was received before, in another message; nothing of this one is used.",
+        fix="If the content is new, send it under a new interchange control number.",
+    ),
     "no_agreement": Message(
         severity=_E,
         text="No agreement with this partner covers {value}.",

@@ -167,14 +167,6 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="It waited for its order until the deadline. Look the number up in the ERP: a typing mistake of the "
         "supplier, an order never released, or an order of another supplier. Replay once the order is there.",
     ),
-    "order_unusable": Reason(
-        title="Order of the ERP cannot be taken in",
-        team=_P,
-        hours=4,
-        choices=(_REPLAY, _CLOSE),
-        runbook="The ERP released an order without what every order needs; the text says what. Mend it in the ERP, then replay: "
-        "the order is loaded again.",
-    ),
     "document_unwritable": Reason(
         title="Order cannot be written for the supplier",
         team=_O,
@@ -182,6 +174,14 @@ REASONS: Final[Mapping[str, Reason]] = {
         choices=(_REPLAY, _DISCARD),
         runbook="A value of the order does not fit the partner's format, mostly a separator inside a part number. Change the "
         "separators in the partner's X12 terms, or the value in the ERP, then replay.",
+    ),
+    "acknowledgment_unwritable": Reason(
+        title="Functional acknowledgment cannot be written",
+        team=_O,
+        hours=8,
+        choices=(_CLOSE,),
+        runbook="The partner's X12 terms make no valid envelope: identifiers, separators or version. Mend them; the next "
+        "acknowledgment is written with them. Tell the partner about this one if they ask.",
     ),
     "order_ambiguous": Reason(
         title="Several companies have an order of this number",

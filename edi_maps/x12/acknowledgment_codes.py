@@ -14,6 +14,7 @@ from edi_maps.findings import Finding, Severity
 #: TA105 for a finding about the interchange as a whole.
 INTERCHANGE_NOTES: Final[dict[str, str]] = {
     "interchange_control_number_mismatch": "001",
+    "sender_mismatch": "006",
     "delimiter_invalid": "004",
     "interchange_control_number_invalid": "018",
     "group_count": "021",
@@ -24,6 +25,7 @@ INTERCHANGE_NOTES: Final[dict[str, str]] = {
     "group_header_invalid": "024",
     "interchange_empty": "024",
     "too_large": "024",
+    "interchange_repeated": "025",
     "unreadable": "022",
 }
 

@@ -104,7 +104,7 @@ class Interchange(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["partner", "direction", "sender", "receiver", "control_number"],
-                condition=models.Q(repeats__isnull=True),
+                condition=models.Q(repeats__isnull=True) & ~models.Q(control_number=""),
                 name="interchange_once",
             )
         ]

@@ -37,9 +37,9 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         states.advance(document, DocumentState.RELAYED)
         events.record("order.offered", document=document, channel=agreement.channel)
         return
-    envelope = envelope_for(profile, now=now)
     document.code, document.version = "850", profile.x12.version
     try:
+        envelope = envelope_for(profile, now=now)
         data = x12.write(record, envelope)
     except ValueError as refused:
         # The ERP's text cannot be said in X12 with this partner's separators: a person changes one or the other.
@@ -62,8 +62,12 @@ def functional_acknowledgment(
     """Send the 997 (and TA1 where due) that ``make`` writes into the envelope it is given; None sends nothing."""
     if profile.as2 is None or profile.as2.url is None:
         return
-    envelope = envelope_for(profile, now=now)
-    data = make(envelope)
+    try:
+        envelope = envelope_for(profile, now=now)
+        data = make(envelope)
+    except ValueError as refused:
+        _unanswerable(profile, answered, str(refused))
+        return
     if data is None:
         return
     document = Document.objects.create(
@@ -150,6 +154,18 @@ def envelope_for(profile: Profile, *, now: datetime) -> x12.Envelope:
         ),
         newline_after_segment=terms.newline_after_segment,
         at=now,
+    )
+
+
+def _unanswerable(profile: Profile, answered: Transmission, why: str) -> None:
+    """What came in counts, whatever becomes of our answer to it."""
+    exception_queue.open_case(
+        "acknowledgment_unwritable",
+        summary=f"No functional acknowledgment can be written for {profile.code}: {why}",
+        fingerprint=f"acknowledgment_unwritable:{profile.id}",
+        detail={"why": why},
+        partner_id=profile.id,
+        transmission=answered,
     )
 
 

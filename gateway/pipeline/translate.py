@@ -58,10 +58,11 @@ def translate_x12(
 ) -> None:
     """Write down what was read: interchange and document rows, cases, the functional acknowledgment."""
     for index, interchange in enumerate(interchanges):
-        row, repeated = _interchange(transmission, profile, interchange)
-        foreign = _foreign_sender(profile, interchange)
-        if foreign is not None:
-            interchange.findings.append(foreign)
+        row = _interchange(transmission, profile, interchange)
+        refusal = _repeat(row, interchange) or _foreign_sender(profile, interchange)
+        if refusal is not None:
+            # Among the findings of the interchange it becomes the TA1 that tells the sender so.
+            interchange.findings.append(refusal)
         for group in interchange.groups:
             for position, read_set in enumerate(group.sets):
                 document = _document(
@@ -75,19 +76,19 @@ def translate_x12(
                     group_control=group.control_number[:20],
                     set_control=read_set.control_number[:20],
                 )
-                if repeated:
+                if row.repeats is not None:
                     states.advance(document, DocumentState.REJECTED, note={"reason": "interchange repeated"})
-                elif foreign is not None:
-                    judge(document, profile, read_set.record, [*read_set.findings, foreign], Verdict.REJECTED)
-                elif read_set.acknowledgment is not None:
+                elif read_set.acknowledgment is not None and refusal is None:
                     _functional_acknowledgment(document, profile, read_set.acknowledgment)
                 else:
                     around = [*interchange.findings, *group.findings]
-                    verdict = read_set.verdict or Verdict.REJECTED
+                    verdict = Verdict.REJECTED if refusal else read_set.verdict or Verdict.REJECTED
                     judge(document, profile, read_set.record, read_set.findings, verdict, around)
-        if not interchange.groups:
+        if row.repeats is not None:
+            _tell_of_repeat(row, profile)
+        elif not interchange.groups and not interchange.acknowledgments:
             _unreadable(transmission, profile, interchange)
-        if not repeated and profile.x12.functional_ack is not FunctionalAck.NONE:
+        if profile.x12.functional_ack is not FunctionalAck.NONE:
             detail = profile.x12.functional_ack is FunctionalAck.FULL
             dispatch.functional_acknowledgment(
                 profile,
@@ -204,8 +205,8 @@ def _rejection(document: Document, profile: Profile, findings: list[Finding]) ->
     return f"{document.code or document.type or 'Document'} {document.number} of {profile.code}: {words}"[:255]
 
 
-def _interchange(transmission: Transmission, profile: Profile, read: x12.Interchange) -> tuple[Interchange, bool]:
-    """Keep the envelope; True when its numbers were used before: then nothing in it is new."""
+def _interchange(transmission: Transmission, profile: Profile, read: x12.Interchange) -> Interchange:
+    """Keep the envelope; ``repeats`` names the first one that used its numbers."""
     ends = {
         "direction": Direction.INBOUND,
         "sender": storable(f"{read.sender_qualifier}:{read.sender_id}"[:40]),
@@ -213,28 +214,35 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
         "control_number": storable(read.control_number[:20]),
     }
     first = None
-    if read.control_number:
+    if read.has_header and read.control_number:
         first = Interchange.objects.filter(partner_id=profile.id, repeats=None, **ends).first()
-    row = Interchange.objects.create(
+    return Interchange.objects.create(
         transmission=transmission,
         partner_id=profile.id,
         usage=storable(read.usage[:1]),
         verdict=verdict_of(read.findings),
         findings=[found.as_dict() for found in read.findings],
-        repeats=first if read.control_number else None,
+        repeats=first,
         **ends,
     )
-    if first is None:
-        return row, False
+
+
+def _repeat(row: Interchange, read: x12.Interchange) -> Finding | None:
+    if row.repeats is None:
+        return None
+    return finding("interchange_repeated", segment="ISA", element=13, offset=read.start, value=read.control_number)
+
+
+def _tell_of_repeat(row: Interchange, profile: Profile) -> None:
+    first = row.repeats
     exception_queue.open_case(
         "interchange_repeated",
-        summary=f"{profile.code} sent interchange {read.control_number} again in another message",
-        fingerprint=f"interchange_repeated:{profile.id}:{row.sender}:{read.control_number}",
-        detail={"first": str(first.transmission.uid), "again": str(transmission.uid)},
+        summary=f"{profile.code} sent interchange {row.control_number} again in another message",
+        fingerprint=f"interchange_repeated:{profile.id}:{row.sender}:{row.control_number}",
+        detail={"first": str(first.transmission.uid) if first else "", "again": str(row.transmission.uid)},
         partner_id=profile.id,
-        transmission=transmission,
+        transmission=row.transmission,
     )
-    return row, True
 
 
 def _foreign_sender(profile: Profile, interchange: x12.Interchange) -> Finding | None:
