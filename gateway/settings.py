@@ -166,7 +166,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / f"test-{os.getpid()}.sqlite3"}
 
 # -- Celery: the alarm clock. Losing a message costs seconds, never a document.
-CELERY_BROKER_URL = os.environ.get("GATEWAY_BROKER_URL", "memory://")
+CELERY_BROKER_URL = os.environ.get("GATEWAY_BROKER_URL", "memory://localhost/")
 if CELERY_BROKER_URL.startswith("filesystem:"):
     raise ImproperlyConfigured(
         "GATEWAY_BROKER_URL: kombu's filesystem broker reads half-written files and stops its worker. "
@@ -174,7 +174,7 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
     )
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"polling_interval": 0.05}  # kombu's default of 1.0 gives four tasks a second
-    if CELERY_BROKER_URL == "memory://"
+    if CELERY_BROKER_URL.startswith("memory:")
     else {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 1}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -153,7 +153,7 @@ def order(number: str, supplier_number: str) -> dict[str, Any]:
                     "unit": "EA",
                     "unit_price": "4.20",
                     "product_ids": [{"kind": "buyer_part", "value": "MW-1"}],
-                    "dates": {"delivery_requested": "2027-01-15"},
+                    "dates": {"requested_delivery": "2027-01-15"},
                 }
             ],
         },
