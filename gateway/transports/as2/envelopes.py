@@ -6,6 +6,7 @@ import hmac
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asn1crypto import cms, core
@@ -90,13 +91,26 @@ def _authenticated(pieces: Iterable[Octets], key: bytes, cipher: ContentCipher, 
 
 
 # --------------------------------------------------------------------------------------------------------- decrypt
-def decrypt(buffer: memoryview, ours: Sequence[Identity]) -> tuple[Span, str]:
-    """The plain octets and the name of the cipher. What the cipher may be is decided before a key is touched.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a key made of an envelope."""
+
+    octets: Span
+    cipher: str
+    is_well_padded: bool = True  #: False: these are not the plain octets; refuse them, but not yet
+
+
+def decrypt(buffer: memoryview, ours: Sequence[Identity]) -> Opened:
+    """Undo an envelope. What the cipher may be is decided before a key is touched.
+
+    A wrong CBC padding is no error here: whoever reads on finds garbage and fails as he would on any other garbage, in the
+    same time, and only then looks at ``is_well_padded``. An error at this point would come sooner than all others, and
+    that difference can be measured from outside.
 
     Raises:
         Rejected: ``INSUFFICIENT_MESSAGE_SECURITY`` for a cipher we do not accept, ``AUTHENTICATION_FAILED`` for
-            everything else. A content key that cannot be right is replaced by a random one, so that a bad key, a bad
-            padding and bad content take the same way.
+            everything else. A content key that cannot be right is replaced by a random one: a bad key is one more way to
+            garbage.
     """
     try:
         kind, at = der.content_info(buffer)
@@ -114,8 +128,8 @@ def decrypt(buffer: memoryview, ours: Sequence[Identity]) -> tuple[Span, str]:
         keys = _content_keys(recipients, ours, cipher.key_bytes)
         if cipher.authenticated:
             associated, tag = _authentication(buffer, der.behind(buffer, content))
-            return _first(keys, lambda key: _opened_gcm(segments, key, stated, associated, tag)), cipher.name
-        return _first(keys, lambda key: _opened_cbc(segments, key, stated)), cipher.name
+            return _first(keys, lambda key: Opened(_opened_gcm(segments, key, stated, associated, tag), cipher.name))
+        return _first(keys, lambda key: _opened_cbc(segments, key, stated, cipher.name))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as exc:
         raise Rejected(
             Disposition.AUTHENTICATION_FAILED, f"decrypting: {type(exc).__name__}: {str(exc)[:200]}"
@@ -162,11 +176,12 @@ def _content_keys(recipients: bytes, ours: Sequence[Identity], size: int) -> lis
     return [key for key in unwrapped if len(key) == size] or [os.urandom(size)]
 
 
-def _first(keys: list[bytes], opened: Callable[[bytes], Span]) -> Span:
-    """What the first key opens; the last key's failure when none does."""
+def _first(keys: list[bytes], opened: Callable[[bytes], Opened]) -> Opened:
+    """What the first fitting key opens; what the last one makes of it when none fits."""
     for key in keys[:-1]:
-        with suppress(ValueError, InvalidTag):
-            return opened(key)
+        with suppress(InvalidTag):
+            if (attempt := opened(key)).is_well_padded:
+                return attempt
     return opened(keys[-1])
 
 
@@ -194,15 +209,16 @@ def _unwrapped(info: Any, key: rsa.RSAPrivateKey) -> bytes:
         return b""
 
 
-def _opened_cbc(segments: list[memoryview], key: bytes, stated: bytes) -> Span:
+def _opened_cbc(segments: list[memoryview], key: bytes, stated: bytes, cipher: str) -> Opened:
     _tag, length, at = der.header(stated, 0)
     decryptor = Cipher(algorithms.AES(key), modes.CBC(stated[at : at + (length or 0)])).decryptor()
     plain, size = _run(decryptor, segments)
     decryptor.finalize()
-    pad = plain[size - 1] if size else 0
-    if not 1 <= pad <= _BLOCK or not hmac.compare_digest(bytes(plain[size - pad : size]), bytes([pad]) * pad):
-        raise ValueError("padding")
-    return Span(plain, 0, size - pad)
+    if size == 0:
+        raise ValueError("no content")
+    pad = plain[size - 1]
+    well_padded = 1 <= pad <= _BLOCK and hmac.compare_digest(bytes(plain[size - pad : size]), bytes([pad]) * pad)
+    return Opened(Span(plain, 0, size - pad if well_padded else size), cipher, well_padded)
 
 
 def _opened_gcm(segments: list[memoryview], key: bytes, stated: bytes, associated: bytes, tag: bytes) -> Span:

@@ -21,7 +21,7 @@ from gateway.transports.as2.headers import printable, value_of
 from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, parameters, signed_parts
 from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
-from gateway.transports.as2.signatures import sign, verify
+from gateway.transports.as2.signatures import Signature, sign, verify
 from partners.profiles import As2Terms, CertificateRef
 
 #: An inflated message may be this many times the partner's limit for one on the wire.
@@ -192,24 +192,23 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
     opening = _Opening(terms)
     try:
         entity = opening.open(_outermost(headers, body))
-        algorithm = (receipt.digest if receipt is not None and receipt.micalgs else None) or opening.digest
-        covered = entity.body if not opening.layers else opening.covered or entity.whole
+        mic, algorithm = opening.mic(entity, receipt)
         return Received(
             message_id=names.message_id,
             payload=bytes(entity.content()),
             content_type=entity.field(b"content-type").decode("latin-1"),
             file_name=_file_name(entity),
-            mic=digest_of(algorithm, [covered.view]),
+            mic=mic,
             mic_algorithm=algorithm,
             layers=tuple(opening.layers),
-            signer_fingerprint=opening.signer.fingerprint if opening.signer else None,
+            signer_fingerprint=opening.signature.signer.fingerprint if opening.signature else None,
             receipt=receipt,
         )
     except Rejected as rejected:
-        raise Rejected(opening.told(rejected.disposition), rejected.why) from None
+        raise opening.told(rejected) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as exc:
-        disposition = opening.told(Disposition.UNEXPECTED_PROCESSING_ERROR)
-        raise Rejected(disposition, f"reading: {type(exc).__name__}: {str(exc)[:200]}") from None
+        why = f"reading: {type(exc).__name__}: {str(exc)[:200]}"
+        raise opening.told(Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, why)) from None
 
 
 def _outermost(headers: Mapping[str, str], body: bytes) -> Entity:
@@ -231,10 +230,9 @@ class _Opening:
 
     def __init__(self, terms: As2Terms) -> None:
         self._terms = terms
+        self._is_garbage = False  #: the padding was wrong, which must not show before the rest has failed or not
         self.layers: list[Layer] = []
-        self.signer: Identity | None = None
-        self.covered: Span | None = None  #: what the MIC is over, when that is not the innermost entity
-        self.digest = "sha256"  #: of the signature; SHA-256 when there is none
+        self.signature: Signature | None = None  #: found good
 
     def open(self, entity: Entity) -> Entity:
         """The innermost entity: the document."""
@@ -247,16 +245,38 @@ class _Opening:
                 entity = self._verified(entity)
             else:
                 self._demand_encryption_outside()
-                if self._terms.signed and self.signer is None:
+                if self._terms.signed and self.signature is None:
                     raise Rejected(Disposition.INSUFFICIENT_MESSAGE_SECURITY, "it is not signed")
+                if self._is_garbage:
+                    raise Rejected(Disposition.AUTHENTICATION_FAILED, "everything else is in order")
                 return entity
         raise ValueError("too many layers")
 
-    def told(self, disposition: Disposition) -> Disposition:
-        """What the partner is told instead of ``disposition``, at this stage of opening."""
+    def told(self, failure: Rejected) -> Rejected:
+        """What the partner is told instead, at this stage of opening; staff see the cause."""
+        if self._is_garbage:
+            why = f"decrypting: the padding is wrong: it was altered, or encrypted for another key ({failure.why})"
+            return Rejected(Disposition.AUTHENTICATION_FAILED, why)
         rests_on_plain_text = bool(self.layers) and self.layers[0].kind is LayerKind.ENCRYPTED
-        anyone_can_see = disposition is Disposition.INSUFFICIENT_MESSAGE_SECURITY and not rests_on_plain_text
-        return disposition if self.signer is not None or anyone_can_see else Disposition.AUTHENTICATION_FAILED
+        anyone_can_see = failure.disposition is Disposition.INSUFFICIENT_MESSAGE_SECURITY and not rests_on_plain_text
+        if self.signature is not None or anyone_can_see:
+            return failure
+        return Rejected(Disposition.AUTHENTICATION_FAILED, failure.why)
+
+    def mic(self, document: Entity, receipt: ReceiptRequest | None) -> tuple[bytes, str]:
+        """The digest for the receipt and its name, over what RFC 4130 section 7.3.1 and RFC 5402 section 4 say.
+
+        That is what was signed; else the document with its header, when it came inside a layer; else the body alone.
+        """
+        asked = receipt.digest if receipt is not None and receipt.micalgs else None
+        if self.signature is not None:
+            algorithm = asked or self.signature.algorithm
+            if algorithm == self.signature.algorithm:
+                return self.signature.digest, algorithm
+            return digest_of(algorithm, [self.signature.octets.view]), algorithm
+        algorithm = asked or "sha256"
+        covered = document.whole if self.layers else document.body
+        return digest_of(algorithm, [covered.view]), algorithm
 
     def _demand_encryption_outside(self) -> None:
         if self._terms.encrypted and not self.layers:
@@ -271,9 +291,10 @@ class _Opening:
         if kind in (der.OID_ENVELOPED, der.OID_AUTH_ENVELOPED):
             if self.layers:
                 raise ValueError("encryption inside another layer")
-            plain, cipher = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption])
-            self.layers.append(Layer(LayerKind.ENCRYPTED, cipher))
-            return Entity.read(plain)
+            opened = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption])
+            self._is_garbage = not opened.is_well_padded
+            self.layers.append(Layer(LayerKind.ENCRYPTED, opened.cipher))
+            return Entity.read(opened.octets)
         self._demand_encryption_outside()
         if kind != der.OID_COMPRESSED:
             raise ValueError("neither encrypted nor compressed")
@@ -284,26 +305,32 @@ class _Opening:
         return Entity.read(Span.over(inflated))
 
     def _verified(self, entity: Entity) -> Entity:
-        if self.signer is not None:
+        if self.signature is not None:
             raise ValueError("signed twice")
         pinned = [identity(ref) for ref in self._terms.their_signing]
         boundary = parameters(entity.field(b"content-type")).get(b"boundary", b"")
         content, signature = signed_parts(entity.body, boundary)
         good = verify(content, bytes(Entity.read(signature).content()), pinned)
-        self.signer, self.digest, self.covered = good.signer, good.algorithm, good.octets
+        self.signature = good
         self.layers.append(Layer(LayerKind.SIGNED, good.algorithm))
         return Entity.read(good.octets)
 
 
 def _file_name(entity: Entity) -> str | None:
-    """What the sender calls the document: the last component of it, without control characters."""
-    disposition = parameters(entity.field(b"content-disposition"))
-    given = parameters(entity.field(b"content-type"))
+    """What the sender calls the document: the last component of it, without control characters.
+
+    A header that cannot be read costs the name, not the message.
+    """
+    try:
+        disposition = parameters(entity.field(b"content-disposition"))
+        fallback = parameters(entity.field(b"content-type")).get(b"name", b"")
+    except ValueError:
+        return None
     extended = disposition.get(b"filename*")
     if extended is not None and (match := re.fullmatch(rb"([A-Za-z0-9-]+)'[^']*'(.*)", extended, re.S)):
         charset = "latin-1" if match[1].lower() == b"iso-8859-1" else "utf-8"
         name = unquote(match[2].decode("ascii", "replace"), charset, "replace")
     else:
-        name = (disposition.get(b"filename") or given.get(b"name") or b"").decode("utf-8", "replace")
+        name = (disposition.get(b"filename") or fallback).decode("utf-8", "replace")
     name = re.split(r"[/\\]", "".join(character for character in name if character.isprintable()))[-1].strip()
     return name[:MAX_FILE_NAME] if name not in {"", ".", ".."} else None

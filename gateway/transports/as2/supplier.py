@@ -102,6 +102,7 @@ class Journal:
         self._answers.mkdir(exist_ok=True)
         self._lock = threading.Lock()
         self._lines = self._surviving()
+        self._accepted = {line["message_id"]: line for line in self._lines if _is_accepted(line)}
 
     def _surviving(self) -> list[dict[str, Any]]:
         """The whole lines; half a line from a crash is cut off, its message was never answered."""
@@ -121,13 +122,7 @@ class Journal:
     def accepted(self, message_id: str) -> dict[str, Any] | None:
         """The line of the message that was processed under this id."""
         with self._lock:
-            return self._accepted(message_id)
-
-    def _accepted(self, message_id: str) -> dict[str, Any] | None:
-        for line in self._lines:
-            if line["direction"] == "received" and line["message_id"] == message_id and line["file"] is not None:
-                return line
-        return None
+            return self._accepted.get(message_id)
 
     def answer(self, line: Mapping[str, Any]) -> bytes:
         """The MDN given for a line; empty when none was asked for."""
@@ -153,7 +148,7 @@ class Journal:
             The MDN to answer with: of two copies that arrive together, both get the first one's.
         """
         with self._lock:
-            first = self._accepted(message_id)
+            first = self._accepted.get(message_id)
             if first is not None and first["body_sha256"] == body_sha256:
                 return self.answer(first)
             number = len(self._lines) + 1
@@ -179,12 +174,18 @@ class Journal:
             self._append(direction="sent", **facts)
 
     def _append(self, **facts: object) -> None:
-        line = {"number": len(self._lines) + 1, "at": datetime.now(UTC).isoformat(), **facts}
+        line: dict[str, Any] = {"number": len(self._lines) + 1, "at": datetime.now(UTC).isoformat(), **facts}
         with self._file.open("ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self._lines.append(line)
+        if _is_accepted(line):
+            self._accepted.setdefault(line["message_id"], line)
+
+
+def _is_accepted(line: Mapping[str, Any]) -> bool:
+    return line["direction"] == "received" and line["file"] is not None
 
 
 def _write(path: Path, content: bytes) -> None:

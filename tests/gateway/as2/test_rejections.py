@@ -259,6 +259,16 @@ def test_every_variant_of_a_captured_message_gets_the_same_answer(link: Link):
     assert answers == {UNIFORM: 510}
 
 
+def test_a_wrong_padding_shows_last_and_is_refused_even_when_nothing_else_is_wrong(link: Link):
+    """No sooner than other failures, and no less."""
+    for is_signed, cause in ((True, "closing boundary"), (False, "everything else is in order")):
+        request, body = sent(link, signed=is_signed)
+        variant = bytearray(body)
+        variant[-17] ^= 0x80  # turns the last octet of the padding into one above 16
+        told, why = refused(request, bytes(variant), replace(link.buyer, signed=is_signed))
+        assert (told, "the padding is wrong" in why, cause in why) == (UNIFORM, True, True)
+
+
 def test_random_ciphertexts_and_keys_get_the_same_answer(link: Link, buyer_key):
     chance = random.Random(20261120)  # a fixed sequence, so that a failure can be seen again
     request, body = sent(link)
@@ -304,6 +314,13 @@ def test_more_than_the_agreed_size_is_refused(link: Link):
     request, body = sent(link)
     told, why = refused(request, body, replace(link.buyer, max_bytes=1000))
     assert (told, why) == ("processed/error: unexpected-processing-error", f"{len(body)} octets where 1000 are agreed")
+
+
+def test_a_header_that_only_names_the_file_costs_the_name_and_not_the_message(link: Link, openssl, supplier_key):
+    entity = b'Content-Disposition: attachment; filename="a"; filename="b"\r\n' + ENTITY
+    body = signed(entity, openssl.sign(entity, supplier_key))
+    got = receive(headers(SIGNED), body, replace(link.buyer, encrypted=False))
+    assert (got.payload, got.file_name) == (EDI, None)
 
 
 # ------------------------------------------------------------------------------------------------ our own terms are bad

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 from waitress.server import create_server
 
 from gateway.transports.as2 import Rejected, Verdict, build_mdn, build_message, read_mdn, receive
+from gateway.transports.as2 import supplier as supplier_program
+from gateway.transports.as2.supplier import Journal
 from gateway.transports.http import HttpAnswer, post
 from partners.profiles import As2Terms
 from tests.gateway.as2.conftest import EDI, Link
@@ -101,6 +104,9 @@ def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_pat
     process.terminate()
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (0, "", "")
+    written = [file.read_bytes() for file in (folder / "data").rglob("*") if file.is_file()]
+    assert written
+    assert not any(b"PRIVATE KEY" in content for content in written)
 
 
 def test_an_order_arrives_and_its_receipt_proves_it(supplier: Running):
@@ -158,6 +164,13 @@ def test_a_file_that_is_not_there_is_said(supplier: Running):
     assert (answer.status, b"FileNotFoundError" in answer.body) == (400, True)
 
 
+def test_the_journal_can_be_asked_for(supplier: Running):
+    connection = http.client.HTTPConnection(supplier.address.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/control/journal")
+    assert json.loads(connection.getresponse().read()) == supplier.journal()
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
@@ -185,3 +198,37 @@ def test_a_broken_configuration_ends_with_one_sentence(tmp_path: Path):
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"CommandError: {file}: peer_as2_name must be a text\n"
+
+
+def test_the_journal_survives_a_crash_in_the_middle_of_a_line(tmp_path: Path):
+    def record(journal: Journal, message_id: str, payload: bytes | None) -> bytes:
+        return journal.received(
+            message_id=message_id,
+            body_sha256="0" * 64,
+            verdict="processed" if payload else "processed/error",
+            mic=None,
+            payload=payload,
+            name="850.edi",
+            mdn=b"receipt for " + message_id.encode(),
+        )
+
+    before = Journal(tmp_path)
+    record(before, "1@acme", b"first")
+    record(before, "2@acme", None)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b'{"number": 3, "direction": "rece')
+    after = Journal(tmp_path)
+    assert [line["message_id"] for line in after.lines()] == ["1@acme", "2@acme"]
+    assert after.accepted("2@acme") is None
+    assert record(after, "1@acme", b"again") == b"receipt for 1@acme"
+    record(after, "3@acme", b"third")
+    assert [line["number"] for line in Journal(tmp_path).lines()] == [1, 2, 3]
+    assert sorted(file.name for file in (tmp_path / "inbox").iterdir()) == ["000001-850.edi", "000003-850.edi"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("../../etc/passwd", "etc-passwd"), ("850 für.edi", "850-f-r.edi"), ("..", "payload.bin"), (None, "payload.bin")],
+)
+def test_a_name_from_outside_names_no_place(given, kept):
+    assert supplier_program._file_name(given) == kept
