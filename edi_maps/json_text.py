@@ -15,6 +15,8 @@ from edi_maps.findings import Finding, finding
 
 MAX_BYTES: Final = 5 * 1024 * 1024
 MAX_DEPTH: Final = 32
+#: A ship notice of 20,000 items passes; a list of two million zeros would cost gigabytes to refuse one by one.
+MAX_VALUES: Final = 300_000
 MAX_FINDINGS: Final = 200  #: of one document; nobody reads more, and each costs memory
 MAX_DIGITS: Final = 30
 
@@ -89,12 +91,17 @@ def _integer(text: str) -> int | _Unfit:
 
 
 def _unfit(parsed: Any) -> Iterator[Finding]:
+    values = 0
     waiting: list[tuple[str, Any, int]] = [("#", parsed, 1)]
     while waiting:
         place, value, depth = waiting.pop()
         if isinstance(value, dict | list):
             if depth > MAX_DEPTH:
                 yield finding("json_limit", pointer=place, reason=f"it nests deeper than {MAX_DEPTH} levels")
+                return
+            values += len(value)
+            if values > MAX_VALUES:
+                yield finding("json_limit", reason=f"it holds more than {MAX_VALUES} values")
                 return
             if isinstance(value, _Doubled):
                 for name in sorted(value.keys_doubled):

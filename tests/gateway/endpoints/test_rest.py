@@ -244,6 +244,7 @@ UNREADABLE = {
     "NaN": json.dumps(ACK).encode()[:-1] + b', "extra": {"x": NaN}}',
     "nested without end": b"[" * 1000 + b"]" * 1000,
     "a number of 10,000 digits": b'{"x": ' + b"9" * 10_000 + b"}",
+    "a million values": json.dumps(ACK).encode()[:-2] + b"," + b"0," * 1_000_000 + b"0]}",
     "a list": b"[]",
     "nothing": b" ",
 }
