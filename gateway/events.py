@@ -59,6 +59,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "case.assigned": Kind("Exception case assigned", "gateway"),
     "case.resolved": Kind("Exception case resolved", "gateway"),
     "case.open": Kind("Exception case opened again", "gateway"),
+    "payload.viewed": Kind("Bytes of a message looked at", "gateway"),
     "order.open": Kind("Order open", "gateway"),
     "order.closed": Kind("Order closed", "gateway"),
 }

@@ -1,7 +1,7 @@
 """Every address of the gateway."""
 
 from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from gateway.endpoints import as2, error_handlers, health, portal_json, problems, rest
 
@@ -10,6 +10,7 @@ handler404 = error_handlers.not_found
 handler500 = error_handlers.server_error
 
 urlpatterns = [
+    path("admin/console/", include("gateway.console.urls")),  # before the admin, which answers everything below it
     path("admin/", admin.site.urls),
     # With or without a slash: a redirected POST is a lost message.
     re_path(r"^as2/?$", as2.receive_message, name="as2"),

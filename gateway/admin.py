@@ -1,0 +1,273 @@
+"""The rows in the admin: to look at. Only an ERP connection is edited here; what a person decides has pages of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from gateway.events import EVENTS
+from gateway.models import (
+    Attempt,
+    Delivery,
+    Document,
+    ErpConnection,
+    Event,
+    ExceptionCase,
+    Interchange,
+    Order,
+    Transmission,
+)
+from partners.keystore import KeystoreError
+
+admin.site.site_header = "Supplier Gateway"
+admin.site.site_title = "Supplier Gateway"
+admin.site.index_title = "What waits, what moves, and who with"
+admin.site.index_template = "console/index.html"
+admin.site.site_url = None  # there is no other site for staff
+
+
+class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Rows the machinery writes: nobody adds, changes or deletes them by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class LookOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def _link(address: str, row: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', address, row)
+
+
+class InterchangeInline(LookOnlyInline):
+    model = Interchange
+    fields = ["control_number", "sender", "receiver", "usage", "verdict", "repeats"]
+
+
+@admin.register(Transmission)
+class TransmissionAdmin(LookOnly):
+    list_display = ["at", "partner", "direction", "channel", "state", "format", "message_id"]
+    list_filter = ["direction", "channel", "state", "partner"]
+    list_select_related = ["partner"]
+    search_fields = ["message_id", "uid", "file_name"]
+    date_hierarchy = "at"
+    exclude = ["raw", "payload", "answer"]
+    readonly_fields = ["bytes_kept", "documents_found"]
+    inlines = [InterchangeInline]
+
+    @admin.display(description="bytes")
+    def bytes_kept(self, row: Transmission) -> SafeString:
+        parts = [("raw", row.raw), ("payload", row.payload), ("answer", row.answer)]
+        return format_html_join(
+            " · ",
+            '<a href="{}">{}</a> ({} bytes)',
+            (
+                (reverse("console:message", args=[row.pk, name]), name, blob.size_bytes)
+                for name, blob in parts
+                if blob is not None
+            ),
+        )
+
+    @admin.display(description="documents")
+    def documents_found(self, row: Transmission) -> SafeString:
+        return format_html_join(
+            " · ",
+            '<a href="{}">{}</a>',
+            ((reverse("console:document", args=[document.pk]), document) for document in row.documents.all()[:100]),
+        )
+
+
+@admin.register(Interchange)
+class InterchangeAdmin(LookOnly):
+    list_display = ["at", "partner", "direction", "control_number", "sender", "receiver", "verdict", "repeats"]
+    list_filter = ["direction", "verdict", "partner"]
+    list_select_related = ["partner", "repeats"]
+    search_fields = ["control_number", "sender", "receiver"]
+
+
+@admin.register(Document)
+class DocumentAdmin(LookOnly):
+    list_display = ["at", "partner", "direction", "type", "number", "order_revision", "state", "verdict"]
+    list_filter = ["direction", "type", "state", "verdict", "partner"]
+    list_select_related = ["partner"]
+    search_fields = ["number", "uid", "group_control", "set_control"]
+    date_hierarchy = "at"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return _instead(self, request, object_id, "console:document")
+
+
+class AttemptInline(LookOnlyInline):
+    model = Attempt
+    fields = ["token", "owner", "began_at", "ended_at", "outcome", "detail"]
+    ordering = ["token"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(LookOnly):
+    list_display = ["created_at", "kind", "state", "partner", "connection", "attempts", "due_at", "last_error"]
+    list_filter = ["kind", "state", "partner", "connection"]
+    list_select_related = ["partner", "connection"]
+    search_fields = ["key", "last_error"]
+    inlines = [AttemptInline]
+
+
+@admin.register(Order)
+class OrderAdmin(LookOnly):
+    list_display = [
+        "number",
+        "company",
+        "partner",
+        "state",
+        "revision",
+        "answered",
+        "ack_due_at",
+        "open_cases",
+        "updated_at",
+    ]
+    list_filter = ["state", "partner", "connection", "company"]
+    list_select_related = ["partner"]
+    search_fields = ["number", "erp_key"]
+    ordering = ["-updated_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        rows: QuerySet[Order] = super().get_queryset(request)
+        return rows.annotate(cases_open=Count("cases", filter=Q(cases__state="open")))
+
+    @admin.display(description="answered", boolean=True)
+    def answered(self, row: Order) -> bool:
+        return row.acknowledged_revision is not None and row.acknowledged_revision >= row.revision
+
+    @admin.display(description="open cases", ordering="cases_open")
+    def open_cases(self, row: Order) -> int:
+        count: int = getattr(row, "cases_open", 0)
+        return count
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return _instead(self, request, object_id, "console:order")
+
+
+class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """The token goes in and never comes out."""
+
+    base_url = forms.URLField(assume_scheme="https", help_text=ErpConnection._meta.get_field("base_url").help_text)
+    new_token = forms.CharField(
+        required=False,
+        strip=True,
+        max_length=4000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="The bearer token the ERP gave us. It is sealed and never shown again; empty keeps the one that is there.",
+    )
+
+    class Meta:
+        model = ErpConnection
+        fields = ["code", "adapter", "base_url", "active", "blocked_reason"]
+        help_texts = {
+            "blocked_reason": "Set when the ERP refused our credentials. Empty it, after the token was mended, to open the "
+            "connection again."
+        }
+
+
+@admin.register(ErpConnection)
+class ErpConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    form = ErpConnectionForm
+    list_display = ["code", "adapter", "base_url", "active", "is_open", "polled_at"]
+    readonly_fields = ["polled_at"]
+
+    @admin.display(description="open", boolean=True)
+    def is_open(self, row: ErpConnection) -> bool:
+        return row.active and not row.blocked_reason
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ErpConnection | None = None) -> list[str]:
+        # The code is part of every idempotency key sent so far.
+        return ["polled_at", "code"] if obj else ["polled_at"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False  # its orders and their history name it; it can be made inactive
+
+    def save_model(self, request: HttpRequest, obj: ErpConnection, form: ErpConnectionForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        token = form.cleaned_data.get("new_token")
+        if not token:
+            return
+        try:
+            obj.set_token(token)
+        except KeystoreError as error:
+            self.message_user(request, f"The token was not kept: {error}", messages.ERROR)
+
+
+@admin.register(ExceptionCase)
+class ExceptionCaseAdmin(LookOnly):
+    """Cases have pages of their own; the admin's list leads there."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # The permission of the decisions; there is no form here that would use it.
+        return request.user.has_perm("gateway.change_exceptioncase")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return HttpResponseRedirect(reverse("console:queue"))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return _instead(self, request, object_id, "console:case")
+
+
+@admin.register(Event)
+class EventAdmin(LookOnly):
+    list_display = ["at", "title", "actor", "partner", "order", "about"]
+    list_filter = ["name", "partner"]
+    list_select_related = ["partner", "order", "document", "case", "transmission"]
+    search_fields = ["correlation_id", "actor", "order__number"]
+    date_hierarchy = "at"
+    ordering = ["-id"]
+
+    @admin.display(description="what", ordering="name")
+    def title(self, row: Event) -> str:
+        kind = EVENTS.get(row.name)
+        return kind.title if kind else row.name
+
+    @admin.display(description="about")
+    def about(self, row: Event) -> SafeString | str:
+        if row.case is not None:
+            return _link(reverse("console:case", args=[row.case.pk]), row.case)
+        if row.document is not None:
+            return _link(reverse("console:document", args=[row.document.pk]), row.document)
+        if row.transmission is not None:
+            return _link(reverse("admin:gateway_transmission_change", args=[row.transmission.pk]), row.transmission)
+        return ""
+
+
+def _instead(page: LookOnly, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+    """To the page a row has of its own; to the list, with a word, when there is no such row."""
+    row = page.get_object(request, object_id)
+    if row is not None:
+        return HttpResponseRedirect(reverse(name, args=[row.pk]))
+    page.message_user(request, f"There is no {page.opts.verbose_name} {object_id}.", messages.WARNING)
+    return HttpResponseRedirect(reverse("admin:index"))

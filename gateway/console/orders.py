@@ -1,0 +1,166 @@
+"""One order: what was ordered, promised, shipped and is open, and everything that happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from gateway.console.access import show, staff_page
+from gateway.events import EVENTS
+from gateway.models import Delivery, Document, Event, Order, OrderLine, Transmission
+
+_MAX_EVENTS: Final = 400
+_BAR: Final = 120  #: width of a line's bar, in units of its SVG
+#: Steps of the machinery that say nothing to a buyer, unless asked for.
+_TECHNICAL: Final = frozenset(
+    {
+        "delivery.pending",
+        "delivery.sending",
+        "delivery.delivered",
+        "transmission.answered",
+        "document.translated",
+        "payload.viewed",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One event in the picture."""
+
+    event: Event
+    title: str
+    lane: str
+    gap: str  #: since the event before, in words; '' when it is short
+    facts: str
+    links: list[tuple[str, str]]  #: words, address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRow:
+    line: OrderLine
+    confirmed: int  #: the parts of its bar, in units of its SVG
+    shipped: int
+    state: str
+
+
+@require_safe
+@staff_page("gateway.view_order")
+def page(request: HttpRequest, pk: int) -> HttpResponse:
+    order = get_object_or_404(Order.objects.select_related("partner", "connection"), pk=pk)
+    everything = request.GET.get("all") == "1"
+    events, more = _events(order, everything=everything)
+    return show(
+        request,
+        "console/order.html",
+        title=f"Order {order.number}",
+        order=order,
+        lines=[_row(line) for line in order.lines.order_by("pk")],
+        revisions=order.revisions.order_by("-number"),
+        documents=order.documents.order_by("-pk")[:50],
+        cases=order.cases.order_by("state", "-pk")[:20],
+        moments=list(_moments(events)),
+        more=more,
+        everything=everything,
+        late=order.ack_due_at is not None and order.ack_due_at < timezone.now() and not _answered(order),
+        answered=_answered(order),
+        bar=_BAR,
+    )
+
+
+def _answered(order: Order) -> bool:
+    return order.acknowledged_revision is not None and order.acknowledged_revision >= order.revision
+
+
+def _row(line: OrderLine) -> LineRow:
+    def part(quantity: Decimal) -> int:
+        return int(min(quantity / line.ordered, Decimal(1)) * _BAR) if line.ordered else 0
+
+    return LineRow(line=line, confirmed=part(line.confirmed), shipped=part(line.shipped), state=_state(line))
+
+
+def _state(line: OrderLine) -> str:
+    if line.deleted:
+        return "deleted"
+    if line.ordered and not line.open:
+        return "shipped"
+    if not line.answered:
+        return "unanswered"
+    if line.refused:
+        return "refused"
+    return "backordered" if line.backordered else "confirmed"
+
+
+def _events(order: Order, *, everything: bool) -> tuple[list[Event], bool]:
+    """What happened to an order, oldest first, and whether older events were left out.
+
+    A message knows its order only once it has been read, so its own events are found by way of its documents.
+    """
+    documents = list(Document.objects.filter(order=order).values_list("pk", flat=True))
+    transmissions = list(Transmission.objects.filter(documents__in=documents).values_list("pk", flat=True))
+    deliveries = list(
+        Delivery.objects.filter(Q(document__in=documents) | Q(transmission__in=transmissions)).values_list(
+            "pk", flat=True
+        )
+    )
+    rows = Event.objects.filter(
+        Q(order=order) | Q(document__in=documents) | Q(transmission__in=transmissions) | Q(delivery__in=deliveries)
+    )
+    if not everything:
+        rows = rows.exclude(name__in=_TECHNICAL)
+    newest = list(
+        rows.select_related("document", "transmission", "case", "delivery").order_by("-id")[: _MAX_EVENTS + 1]
+    )
+    return newest[:_MAX_EVENTS][::-1], len(newest) > _MAX_EVENTS
+
+
+def _moments(events: Iterable[Event]) -> Iterator[Moment]:
+    before: datetime | None = None
+    for event in events:
+        kind = EVENTS.get(event.name)
+        yield Moment(
+            event=event,
+            title=kind.title if kind else event.name,
+            lane=kind.lane if kind else "gateway",
+            gap=_span(event.at - before) if before else "",
+            facts=", ".join(
+                f"{name.replace('_', ' ')} {value}" for name, value in event.data.items() if value not in (None, "", [])
+            ),
+            links=list(_links(event)),
+        )
+        before = event.at
+
+
+def _links(event: Event) -> Iterator[tuple[str, str]]:
+    if event.document is not None:
+        words = event.document.code or event.document.type.replace("_", " ") or "document"
+        yield words, reverse("console:document", args=[event.document.pk])
+    elif event.transmission is not None:
+        yield "message", reverse("admin:gateway_transmission_change", args=[event.transmission.pk])
+    if event.case is not None:
+        yield "case", reverse("console:case", args=[event.case.pk])
+
+
+def _span(gap: timedelta) -> str:
+    """``2 h 5 min``; '' for less than a minute."""
+    minutes = int(gap.total_seconds() // 60)
+    if minutes < 1:
+        return ""
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    parts = [
+        f"{days} d" if days else "",
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes and not days else "",
+    ]
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,17 @@
+"""The addresses of the staff pages, below ``/admin/console/``."""
+
+from django.urls import path
+
+from gateway.console import cases, documents, orders, queue
+
+app_name = "console"
+urlpatterns = [
+    path("queue/", queue.page, name="queue"),
+    path("queue/assign/", queue.assign, name="assign"),
+    path("cases/<int:pk>/", cases.page, name="case"),
+    path("cases/<int:pk>/<slug:choice>/", cases.decision, name="decision"),
+    path("orders/<int:pk>/", orders.page, name="order"),
+    path("documents/<int:pk>/", documents.page, name="document"),
+    path("transmissions/<int:pk>/<slug:part>/", documents.message, name="message"),
+    path("transmissions/<int:pk>/<slug:part>/download/", documents.download, name="download"),
+]
