@@ -225,6 +225,7 @@ REST_FRAMEWORK = {
     },
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": 0,  # X-Forwarded-For is whatever the caller says; the server in front is told which proxy to trust
 }
 DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "gateway.endpoints.error_handlers.ProblemHandler"}
 

@@ -91,7 +91,8 @@ def submit(
     Raises:
         Problem: nothing was kept: the body is no JSON at all by its media type, or ``precondition`` does not hold.
     """
-    profile, body = caller_of(request).profile, json_body(request)
+    caller, body = caller_of(request), json_body(request)
+    profile = caller.profile
     incoming = Incoming(
         channel=agreement.channel,
         partner_id=profile.id,
@@ -102,6 +103,7 @@ def submit(
         payload=body,
         content_type=request.content_type,
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
+        evidence={"api_key": caller.prefix},
     )
     try:
         if known := receive.repeated(incoming):

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -29,6 +30,8 @@ class Incoming:
     content_type: str = ""
     file_name: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)  #: algorithm → base64 MIC
+    #: For the audit trail: how the sender proved who it is, e.g. the certificate's fingerprint or the key's prefix.
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,9 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
             row = _keep(incoming, "")
             answer = make_answer(row)
             _give(row, answer)
-            states.advance(row, TransmissionState.STORED, note={"bytes": len(incoming.payload or b"")})
+            states.advance(
+                row, TransmissionState.STORED, note={"bytes": len(incoming.payload or b""), **incoming.evidence}
+            )
             outbox.enqueue(DeliveryKind.TRANSLATE, f"translate:{row.uid}", transmission=row)
     except IntegrityError:
         # Of two equal messages at once one commits; the other finds it here. Any other integrity error goes on.
@@ -107,7 +112,8 @@ def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why
         # Its id comes with its state: until then it would count against the message that holds the id by right.
         row = _keep(replace(incoming, message_id=""), why)
         _give(row, answer)
-        states.advance(row, TransmissionState.REFUSED, note={"reason": reason}, message_id=incoming.message_id)
+        note = {"reason": reason, **incoming.evidence}
+        states.advance(row, TransmissionState.REFUSED, note=note, message_id=incoming.message_id)
         exception_queue.open_case(
             reason,
             summary=summary,

@@ -14,7 +14,7 @@ from django.test import Client
 
 from gateway import outbox
 from gateway.endpoints.as2 import FAILURES, HEARSAY
-from gateway.models import Blob, Delivery, ExceptionCase, Transmission
+from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
 from gateway.transports import as2
 from partners.models import Certificate, OwnIdentity, TradingPartner
 from partners.profiles import As2Terms, CertificateRef
@@ -57,9 +57,12 @@ def test_a_good_message_is_stored_with_its_work_and_its_signed_receipt(
     assert row.headers["AS2-From"] == "ACME-AS2"
     assert Delivery.objects.get().kind == "translate"
     assert cases() == []
+    told = Event.objects.get(name="transmission.stored").data
+    assert told["signer"] == their_terms.our_signing[0].fingerprint
+    assert told["layers"] == ["encrypted aes256_cbc", "signed sha256"]
 
 
-def test_the_receipt_says_its_length_and_may_not_be_cached_away_by_a_redirect(
+def test_the_receipt_says_its_length_and_a_slash_more_is_no_redirect(
     acme: TradingPartner, message: Make, client: Client
 ) -> None:
     made = message()
