@@ -25,7 +25,7 @@ from gateway.pipeline import decide, escalate, relay
 from partners import onboarding
 from tests.gateway.pipeline.conftest import poll_erp
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def acknowledgment(number: str, *, quantity: str = "100", **changes) -> bytes:

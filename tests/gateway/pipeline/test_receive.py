@@ -10,7 +10,7 @@ from gateway.pipeline import receive
 from gateway.pipeline.receive import Answer, Incoming
 from partners.profiles import Channel
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_the_message_its_answer_and_its_work_are_one_commit(take):
@@ -68,6 +68,7 @@ def test_equal_bytes_are_kept_once(take):
     assert Blob.objects.filter(data=b"{}").count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_wake_up_that_fails_does_not_undo_what_was_committed(take, monkeypatch):
     from gateway import outbox
 

@@ -10,7 +10,7 @@ from gateway.pipeline import decide, escalate, relay
 from gateway.transports import as2
 from tests.gateway.pipeline.conftest import poll_erp
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from gateway.pipeline import decide, release
 from partners import onboarding
 from tests.gateway.pipeline.conftest import poll_erp
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_a_released_order_is_in_the_book_and_on_its_way(connection, erp, acme):
