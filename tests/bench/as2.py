@@ -1,0 +1,238 @@
+"""AS2: CPU time for one message, beside pyas2lib and beside the bare cryptography that no engine can do without."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any, Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from gateway.transports.as2 import (
+    Outgoing,
+    build_mdn,
+    build_message,
+    fingerprint,
+    independent,
+    make_certificate,
+    receive,
+)
+from partners.profiles import As2Terms, CertificateRef
+from tests.bench.measure import Bench, Result, Void, cpu_s
+
+#: By the end of the bench's name: bytes of the document, and rounds. pyas2lib takes a second or two for the largest.
+SIZES: Final = {"10k": (10_000, 5), "1m": (1_000_000, 3), "20m": (20_000_000, 1)}
+_BUYER: Final = "MERIDIAN-AS2"
+_SUPPLIER: Final = "ACME-AS2"
+_PKCS1: Final = padding.PKCS1v15()
+_SHA256: Final = hashes.SHA256()
+
+
+# ---------------------------------------------------------------------------------------------------- the two sides
+@dataclass(frozen=True)
+class Link:
+    """A buyer and a supplier with keys of their own; signed SHA-256, encrypted AES-256-CBC, signed MDN."""
+
+    buyer_key: rsa.RSAPrivateKey
+    supplier_key: rsa.RSAPrivateKey
+    buyer: As2Terms  #: the buyer's view
+    supplier: As2Terms  #: the supplier's view
+    peer_buyer: Any  #: the buyer as pyas2lib's organization
+    peer_supplier: Any  #: the supplier as pyas2lib's organization
+    peer_of_buyer: Any  #: the supplier as partner of that buyer
+    peer_of_supplier: Any  #: the buyer as partner of that supplier
+
+
+@cache
+def link() -> Link:
+    """Made once: keys take longer than everything measured here."""
+    now = datetime.now(UTC)
+    buyer, supplier = (_identity(name, now) for name in (_BUYER, _SUPPLIER))
+    return Link(
+        buyer_key=_private(buyer),
+        supplier_key=_private(supplier),
+        buyer=_terms(_BUYER, _SUPPLIER, buyer, supplier),
+        supplier=_terms(_SUPPLIER, _BUYER, supplier, buyer),
+        peer_buyer=_organization(_BUYER, buyer),
+        peer_supplier=_organization(_SUPPLIER, supplier),
+        peer_of_buyer=_partner(_SUPPLIER, supplier),
+        peer_of_supplier=_partner(_BUYER, buyer),
+    )
+
+
+def _identity(name: str, now: datetime) -> CertificateRef:
+    certificate, key = make_certificate(name, days=30, now=now)
+    return CertificateRef(fingerprint=fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
+
+
+def _private(ref: CertificateRef) -> rsa.RSAPrivateKey:
+    key = load_pem_private_key(ref.private_key_pem or b"", password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+def _terms(us: str, them: str, ours: CertificateRef, theirs: CertificateRef) -> As2Terms:
+    public = CertificateRef(fingerprint=theirs.fingerprint, certificate_pem=theirs.certificate_pem)
+    return As2Terms(
+        our_name=us,
+        their_name=them,
+        url=None,
+        our_signing=(ours,),
+        our_decryption=(ours,),
+        their_signing=(public,),
+        their_encryption=(public,),
+    )
+
+
+def _organization(name: str, ref: CertificateRef) -> Any:
+    own = (ref.private_key_pem or b"") + ref.certificate_pem
+    return independent.Organization(as2_name=name, sign_key=own, decrypt_key=own, domain=name.lower())
+
+
+def _partner(name: str, ref: CertificateRef) -> Any:
+    return independent.Partner(
+        as2_name=name,
+        verify_cert=ref.certificate_pem,
+        encrypt_cert=ref.certificate_pem,
+        sign=True,
+        digest_alg="sha256",
+        encrypt=True,
+        enc_alg="aes_256_cbc",
+        mdn_mode="SYNC",
+        mdn_digest_alg="sha256",
+    )
+
+
+def document(size: int) -> bytes:
+    """Lines of an order, cut at ``size`` bytes; they end in CRLF, the one form pyas2lib never changes."""
+    chance = random.Random(4130)
+    lines = [
+        b"PO1*%d*%d*EA*%d**VP*K-%07d~\r\n" % (number, *(chance.randrange(1, most) for most in (999, 99, 10**7)))
+        for number in range(1000)
+    ]
+    block = b"".join(lines)
+    return (block * (size // len(block) + 1))[: size - 2] + b"\r\n"
+
+
+# ----------------------------------------------------------------------------------------------------------- receive
+def receiving(label: str) -> Iterator[Result]:
+    """Decrypt, verify, and answer with a signed MDN."""
+    size, rounds = SIZES[label]
+    payload = document(size)
+    sent = build_message(payload, terms=link().supplier, message_id="bench@acme", file_name="855.edi")
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items()).encode("latin-1")
+    wire = head + b"\r\n" + sent.body
+    if _received(sent).payload != payload or _received_by_pyas2lib(wire) != payload:
+        raise Void("the document did not arrive as it was sent")
+    ours, peer, floor = cpu_s(
+        partial(_received, sent), partial(_received_by_pyas2lib, wire), _receiving_floor(size), rounds=rounds
+    )
+    yield Result(
+        bench=f"as2.receive.{label}",
+        value=ours * 1e3,
+        unit="ms",
+        peer="pyas2lib parse with signed MDN",
+        peer_value=peer * 1e3,
+        floor="RSA decrypt, verify and sign, AES and SHA-256 of the document",
+        floor_value=floor * 1e3,
+    )
+
+
+def _received(sent: Outgoing) -> Any:
+    terms = link().buyer
+    got = receive(sent.headers, sent.body, terms)
+    build_mdn(sent.headers, terms=terms, mic=(got.mic, got.mic_algorithm), text="The document is stored.")
+    return got
+
+
+def _received_by_pyas2lib(wire: bytes) -> bytes:
+    message = independent.Message()
+    _status, (failure, _trace), mdn = message.parse(
+        wire, find_org_cb=lambda _name: link().peer_buyer, find_partner_cb=lambda _name: link().peer_of_buyer
+    )
+    if failure is not None or mdn is None:
+        raise Void(f"pyas2lib refuses the message: {failure!r}")
+    content: bytes = message.content
+    return content
+
+
+def _receiving_floor(size: int) -> Callable[[], object]:
+    own, partner = link().buyer_key, link().supplier_key.public_key()
+    content_key = own.public_key().encrypt(bytes(32), _PKCS1)
+    signature = link().supplier_key.sign(b"attributes", _PKCS1, _SHA256)
+    blocks = bytes(size // 16 * 16)
+
+    def floor() -> None:
+        own.decrypt(content_key, _PKCS1)
+        Cipher(algorithms.AES(bytes(32)), modes.CBC(bytes(16))).decryptor().update(blocks)
+        hashlib.sha256(blocks).digest()
+        partner.verify(signature, b"attributes", _PKCS1, _SHA256)
+        own.sign(b"attributes", _PKCS1, _SHA256)
+
+    return floor
+
+
+# -------------------------------------------------------------------------------------------------------------- send
+def sending(label: str) -> Iterator[Result]:
+    """Sign and encrypt a document."""
+    size, rounds = SIZES[label]
+    payload = document(size)
+    sent = _built_by_pyas2lib(payload)
+    headers = {name: " ".join(value.split()) for name, value in sent.headers.items()}
+    if receive(headers, sent.content, link().buyer).payload != payload:
+        raise Void("the document did not arrive as pyas2lib sent it")
+    ours, peer, floor = cpu_s(
+        partial(build_message, payload, terms=link().supplier, message_id="bench@acme", file_name="855.edi"),
+        partial(_built_by_pyas2lib, payload),
+        _sending_floor(size),
+        rounds=rounds,
+    )
+    yield Result(
+        bench=f"as2.send.{label}",
+        value=ours * 1e3,
+        unit="ms",
+        peer="pyas2lib build",
+        peer_value=peer * 1e3,
+        floor="RSA sign and encrypt, AES and SHA-256 of the document",
+        floor_value=floor * 1e3,
+    )
+
+
+def _built_by_pyas2lib(payload: bytes) -> Any:
+    message = independent.Message(link().peer_supplier, link().peer_of_supplier)
+    message.build(
+        payload,
+        filename="855.edi",
+        subject="Business documents",
+        content_type="application/edi-x12",
+        disposition_notification_to=_SUPPLIER,
+    )
+    return message
+
+
+def _sending_floor(size: int) -> Callable[[], object]:
+    own, partner = link().supplier_key, link().buyer_key.public_key()
+    blocks = bytes(size // 16 * 16)
+
+    def floor() -> None:
+        hashlib.sha256(blocks).digest()
+        own.sign(b"attributes", _PKCS1, _SHA256)
+        content_key = os.urandom(32)
+        partner.encrypt(content_key, _PKCS1)
+        Cipher(algorithms.AES(content_key), modes.CBC(bytes(16))).encryptor().update(blocks)
+
+    return floor
+
+
+BENCHES: Final[dict[str, Bench]] = {
+    **{f"as2.receive.{label}": partial(receiving, label) for label in SIZES},
+    **{f"as2.send.{label}": partial(sending, label) for label in ("10k", "1m")},
+}

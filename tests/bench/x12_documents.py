@@ -1,0 +1,99 @@
+"""X12 to measure with: invented, of any size, and the same whenever it is asked for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+_ITEMS_PER_CARTON: Final = 4
+_CARTONS_PER_ORDER: Final = 25
+
+
+def ship_notice(items: int) -> bytes:
+    """One 856 of shipment, orders, cartons and items: with 20,000 items about 116,000 segments."""
+    chance, levels = random.Random(856), count(2)
+    body = [
+        *(
+            "BSN*00*SHP0007731*20261118*0640*0001",
+            "HL*1**S",
+            "TD1*CTN25*5000****G*8120.5*LB",
+            "TD5*B*2*HLGF*M*ROAD FREIGHT",
+        ),
+        *("REF*BM*BL550031", "REF*CN*PRO99102", "DTM*011*20261118", "DTM*017*20261121"),
+        *(
+            "N1*SF*ACME FASTENING*92*100017",
+            "N4*DAYTON*OH*45402*US",
+            "N1*ST*MERIDIAN WORKS 2*92*PLANT-02",
+            "N4*RENO*NV*89501*US",
+        ),
+    ]
+    order_level = carton_level = 0
+    for item in range(items):
+        carton, within = divmod(item, _ITEMS_PER_CARTON)
+        if within == 0:
+            order, within = divmod(carton, _CARTONS_PER_ORDER)
+            if within == 0:
+                order_level = next(levels)
+                body += [f"HL*{order_level}*1*O", f"PRF*45{order:08d}***20261102", f"REF*DP*{order % 40:03d}"]
+                body.append(f"N1*BY*LINE {order % 12}*92*L{order % 12:02d}")
+            carton_level = next(levels)
+            body += [f"HL*{carton_level}*{order_level}*P", "PO4*4*1*EA", f"MAN*GM*{_sscc(carton)}"]
+        shipped = chance.randint(1, 99)
+        body += [
+            f"HL*{next(levels)}*{carton_level}*I",
+            f"LIN*{item + 1}*BP*MW-{item % 5000:05d}*VP*AF{item:07d}*UP*{item:012d}",
+            f"SN1*{item + 1}*{shipped}*EA**{shipped + chance.randint(0, 40)}*EA",
+            f"PID*F****HEX BOLT ASSEMBLY, SERIES {item}",
+            f"REF*LT*LOT{item % 613:04d}",
+        ]
+    body.append(f"CTT*{next(levels) - 1}")
+    return _interchange("SH", "856", [body])
+
+
+def orders(number: int) -> bytes:
+    """One interchange of 850s of two to five lines: 2,000 orders are about 44,000 segments."""
+    chance = random.Random(850)
+    return _interchange("PO", "850", [_order(order, chance.randint(2, 5), chance) for order in range(1, number + 1)])
+
+
+def order(lines: int) -> bytes:
+    """One interchange with one 850."""
+    return _interchange("PO", "850", [_order(1, lines, random.Random(850))])
+
+
+def _order(number: int, lines: int, chance: random.Random) -> list[str]:
+    return [
+        *(f"BEG*00*SA*45{number:08d}**20261116", "CUR*BY*USD", "REF*DP*017", "PER*BD*R. OKAFOR*TE*5550142"),
+        *("ITD*01*3*2**30**60", "DTM*002*20270115", "DTM*010*20270108", "TD5*O*2*HLGF*M*ROAD FREIGHT"),
+        *("N1*BY*MERIDIAN WORKS*92*PLANT-01", "N1*ST*MERIDIAN WORKS 2*92*PLANT-02"),
+        *("N3*800 FOUNDRY ROAD", "N4*RENO*NV*89501*US"),
+        *_order_lines(lines, chance),
+        f"CTT*{lines}",
+    ]
+
+
+def _order_lines(lines: int, chance: random.Random) -> Iterator[str]:
+    for line in range(1, lines + 1):
+        price = f"{chance.randrange(1, 90_000) / 100:.2f}"
+        yield f"PO1*{line}*{chance.randint(1, 500)}*EA*{price}*TE*BP*MW-{line:05d}*VP*AF{line:07d}*UP*{line:012d}"
+        yield f"PID*F****HEX BOLT ASSEMBLY, SERIES {line}"
+
+
+def _sscc(serial: int) -> str:
+    """A GS1 serial shipping container code with its application identifier and check digit."""
+    digits = f"09506000{serial:09d}"
+    total = sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(digits))
+    return f"00{digits}{-total % 10}"
+
+
+def _interchange(functional_id: str, code: str, bodies: list[list[str]]) -> bytes:
+    segments = [
+        "ISA*00*          *00*          *ZZ*MERIDIANMFG    *ZZ*ACMEFASTEN     *261118*0640*U*00401*000000001*0*T*>",
+        f"GS*{functional_id}*MERIDIANMFG*ACMEFASTEN*20261118*0640*1*X*004010",
+    ]
+    for number, body in enumerate(bodies, 1):
+        segments += [f"ST*{code}*{number:04d}", *body, f"SE*{len(body) + 2}*{number:04d}"]
+    segments += [f"GE*{len(bodies)}*1", "IEA*1*000000001"]
+    return "".join(f"{segment}~\n" for segment in segments).encode("ascii")
