@@ -22,9 +22,9 @@ from django.utils import timezone
 from gateway.demo import company
 from gateway.demo.company import FILES
 from gateway.demo.counterparts import As2Supplier, Counterpart, ReferenceErp, free_port, read_json, start
-from gateway.management.commands.up import Gateway
 from gateway.models import CaseState, Document, ExceptionCase, Order, OrderLine
 from gateway.pipeline import decide
+from gateway.server import Gateway
 
 Found = TypeVar("Found")
 

@@ -33,7 +33,7 @@ OPEN_STATES = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.IN_DO
 class Delivery(models.Model):
     key = models.CharField(max_length=255, unique=True)  #: idempotency key, made with the work, never when it is sent
     kind = models.CharField(max_length=16)
-    state = models.CharField(max_length=16, default=DeliveryState.PENDING)
+    state = models.CharField(max_length=16, default=DeliveryState.PENDING.value)
     transmission = models.ForeignKey("gateway.Transmission", models.PROTECT, null=True, related_name="deliveries")
     document = models.ForeignKey("gateway.Document", models.PROTECT, null=True, related_name="deliveries")
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, null=True, related_name="+")

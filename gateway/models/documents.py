@@ -33,7 +33,7 @@ class Document(models.Model):
     interchange = models.ForeignKey("gateway.Interchange", models.PROTECT, null=True, related_name="documents")
     order = models.ForeignKey("gateway.Order", models.PROTECT, null=True, related_name="documents")
     successor_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="successors")
-    state = models.CharField(max_length=16, default=DocumentState.RECEIVED, db_index=True)
+    state = models.CharField(max_length=16, default=DocumentState.RECEIVED.value, db_index=True)
     type = models.CharField(max_length=32)  #: canonical type, "functional_acknowledgment", or "" when unreadable
     format = models.CharField(max_length=16)
     code = models.CharField(max_length=8, blank=True)  #: X12 transaction set

@@ -20,7 +20,7 @@ class CaseState(StrEnum):
 class ExceptionCase(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     reason = models.CharField(max_length=40, db_index=True)  #: a key of exception_queue.REASONS
-    state = models.CharField(max_length=16, default=CaseState.OPEN, db_index=True)
+    state = models.CharField(max_length=16, default=CaseState.OPEN.value, db_index=True)
     summary = models.CharField(max_length=255)
     #: What the decision needs: findings, and per line both sides (ordered | answered).
     detail = StorableJSONField(default=dict)

@@ -65,7 +65,7 @@ class Order(models.Model):
     number = models.CharField(max_length=64)
     erp_key = models.CharField(max_length=255)
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="orders")
-    state = models.CharField(max_length=16, default=OrderState.OPEN)
+    state = models.CharField(max_length=16, default=OrderState.OPEN.value)
     revision = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, blank=True)
     released_at = models.DateTimeField(default=timezone.now)

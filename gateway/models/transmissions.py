@@ -11,7 +11,6 @@ from django.db import models
 from django.utils import timezone
 
 from gateway.models.fields import StorableJSONField
-from partners.profiles import Direction
 
 
 class TransmissionState(StrEnum):
@@ -52,10 +51,10 @@ class Transmission(models.Model):
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     correlation_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
-    direction = models.CharField(max_length=8, choices=[(d, d) for d in Direction])
+    direction = models.CharField(max_length=8)  #: partners.profiles.Direction
     channel = models.CharField(max_length=16)
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="transmissions")
-    state = models.CharField(max_length=16, default=TransmissionState.RECEIVED)
+    state = models.CharField(max_length=16, default=TransmissionState.RECEIVED.value)
     message_id = models.CharField(max_length=998, blank=True)  #: AS2 Message-ID or REST Idempotency-Key
     format = models.CharField(max_length=16)  #: "x12", "portal_json" or "canonical_json"
     sheet = models.CharField(max_length=32, blank=True)  #: for portal_json: whose shape
