@@ -85,7 +85,7 @@ def build_message(
 
     Args:
         message_id: with or without angle brackets; the same one for every retry.
-        file_name: told to the partner; None: nothing is told.
+        file_name: told to the partner; None or empty: nothing is told.
 
     Raises:
         UnusableTerms: a certificate or key the terms need is missing or unfit.
@@ -141,7 +141,7 @@ def first_of(refs: Sequence[CertificateRef], what: str) -> Identity:
 
 def _document_fields(content_type: str, file_name: str | None) -> tuple[tuple[str, str], ...]:
     fields = [("Content-Type", printable(content_type, "content type")), ("Content-Transfer-Encoding", "binary")]
-    if file_name is not None:
+    if file_name:
         plain = re.sub(r"[^ !#-\[\]-~]", "_", file_name)
         disposition = f'attachment; filename="{plain}"'
         if plain != file_name:

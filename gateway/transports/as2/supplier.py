@@ -20,6 +20,7 @@ import json
 import os
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -385,6 +386,11 @@ class _Server(ThreadingHTTPServer):
         host, _colon, port = supplier.configuration.listen.rpartition(":")
         self.supplier = supplier
         super().__init__((host, int(port)), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no error of ours; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
