@@ -21,7 +21,15 @@ from edi_maps.findings import Actor, Finding, Severity, Verdict
 from gateway.endpoints.principal import caller_of
 from gateway.endpoints.problems import CONTENT_TYPE as PROBLEM_JSON
 from gateway.endpoints.problems import Problem, error, errors_of
-from gateway.models import DeliveryKind, DeliveryState, Document, DocumentState, Transmission, TransmissionState
+from gateway.models import (
+    CaseState,
+    DeliveryKind,
+    DeliveryState,
+    Document,
+    DocumentState,
+    Transmission,
+    TransmissionState,
+)
 from gateway.pipeline import receive
 from gateway.pipeline.receive import Answer, Incoming
 from partners.profiles import Agreement, Channel, Direction, Profile
@@ -264,6 +272,8 @@ def _business(document: Document | None) -> dict[str, Any]:
     answer: dict[str, Any] = {"state": state, "detail": detail, "actor": actor}
     if document.parked_until is not None and state == "waiting":
         answer["until"] = document.parked_until.isoformat()
+    if state == "held" and (case := document.cases.filter(state=CaseState.OPEN).order_by("pk").first()):
+        answer["reason"] = case.reason
     if document.order is not None:
         answer["order"] = f"/v1/purchase-orders/{document.order.uid}"
     return answer

@@ -347,6 +347,19 @@ def test_a_database_that_takes_nothing_is_never_answered_processed(
     assert b"processed\r\n" in post_as2(made).content
 
 
+def test_no_log_line_holds_a_payload_or_a_password(
+    acme: TradingPartner, message: Make, post_as2: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="django.request")  # says of every refusal which address it was
+    made = message(Authorization="Basic SWORDFISH")
+    post_as2(made)
+    post_as2(Message(made.headers, b"garbage"))
+    post_as2(Message({**made.headers, "AS2-From": "NOBODY"}, b"garbage"))
+    assert "403" in caplog.text or "Forbidden" in caplog.text
+    assert not any(secret in caplog.text for secret in ("SWORDFISH", "4500018231", "M8-40-ZN", "garbage"))
+
+
 def test_padding_variants_of_a_captured_message_all_get_one_answer(
     acme: TradingPartner, message: Make, post_as2: Post
 ) -> None:

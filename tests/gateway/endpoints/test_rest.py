@@ -11,9 +11,10 @@ import httpx
 import pytest
 from django.db import OperationalError
 from django.http import HttpResponse
+from django.test import Client
 from django.urls import get_resolver, resolve
 
-from gateway import events, outbox, states
+from gateway import events, exception_queue, outbox, states
 from gateway.endpoints.principal import FailedSignIns, PerKey
 from gateway.models import Blob, Delivery, DeliveryKind, Document, ExceptionCase, Order, OrderLine, Transmission
 from partners.models import ApiKey, TradingPartner
@@ -35,7 +36,7 @@ NOTICE: dict[str, Any] = {
 }
 
 
-def problem(answer: HttpResponse, status: int, slug: str) -> dict[str, Any]:
+def problem(answer: Any, status: int, slug: str) -> dict[str, Any]:
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json"), answer.content
     said: dict[str, Any] = json.loads(answer.content)
     assert (said["type"], said["status"]) == (f"/problems/{slug}", status)
@@ -335,11 +336,16 @@ def standing_of(castra: Api, move: Callable[[Document], None]) -> dict[str, Any]
 
 
 def test_a_held_document_waits_for_the_buyer(castra: Api) -> None:
-    assert standing_of(castra, lambda document: states.advance(document, "held")) == {
-        "state": "accepted",
-        "business": "held",
-        "delivery": "none",
-    }
+    def hold(document: Document) -> None:
+        states.advance(document, "held")
+        exception_queue.open_case(
+            "acknowledgment_differs", summary="30 of 40", fingerprint="differs", detail={"secret": 1}, document=document
+        )
+
+    assert standing_of(castra, hold) == {"state": "accepted", "business": "held", "delivery": "none"}
+    business = body(castra.get(f"/v1/submissions/{Transmission.objects.get().uid}"))["business"]
+    assert (business["reason"], business["actor"]) == ("acknowledgment_differs", "buyer")
+    assert "secret" not in business
 
 
 def test_a_discarded_document_is_rejected(castra: Api) -> None:
@@ -413,17 +419,17 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [None, "", "Bearer", "Bearer sgw_live_wrong", f"Bearer sgw_live_{'A' * 43}", "Basic c2dfOng="],
-)
+NO_KEYS = [None, "", "Bearer", "Bearer sgw_live_wrong", f"Bearer sgw_live_{'A' * 43}", "Basic c2dfOng="]
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_no_route_answers_without_a_key_in_use(method: str, path: str, authorization: str | None, client: Any) -> None:
+def test_no_route_answers_without_a_key_in_use(method: str, path: str, client: Client) -> None:
     nowhere = "00000000-0000-4000-8000-000000000000"
-    headers = {} if authorization is None else {"Authorization": authorization}
-    answer = client.generic(method, path.format(order=nowhere, submission=nowhere), headers=headers)
-    problem(answer, 401, "unauthenticated")
-    assert answer["WWW-Authenticate"].startswith("Bearer")
+    for authorization in NO_KEYS:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        answer = client.generic(method, path.format(order=nowhere, submission=nowhere), headers=headers)
+        problem(answer, 401, "unauthenticated")
+        assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_a_foreign_partner_finds_nothing_on_any_route(
@@ -490,7 +496,7 @@ def test_who_calls_too_often_is_told_when_to_go_on(castra: Api, monkeypatch: pyt
 
 
 def test_who_guesses_keys_is_told_to_wait_but_a_good_key_from_there_still_works(
-    castra: Api, client: Any, monkeypatch: pytest.MonkeyPatch
+    castra: Api, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FailedSignIns, "THROTTLE_RATES", {"failed_sign_in": "2/minute"})
     wrong = {"Authorization": f"Bearer sgw_live_{'A' * 43}"}
@@ -544,6 +550,20 @@ def test_a_defect_is_told_without_its_inside(castra: Api, monkeypatch: pytest.Mo
     problem(answer, 500, "internal-error")
     assert b"swordfish" not in answer.content
     assert Transmission.objects.count() == 0
+
+
+def test_no_log_line_holds_a_key_or_a_document(
+    castra: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="django.request")  # says of every refusal which address it was
+    castra.post("/v1/acknowledgments", {**ACK, "seller_reference": "SWORDFISH"}, key="k1")
+    castra.post("/v1/acknowledgments", {**ACK, "seller_reference": "SWORDFISH", "disposition": "SWORDFISH"}, key="k2")
+    monkeypatch.setattr(castra, "headers", {"Authorization": castra.headers["Authorization"] + "SWORDFISH"})
+    castra.post("/v1/acknowledgments", ACK, key="k3")
+    assert "401" in caplog.text or "Unauthorized" in caplog.text
+    assert "SWORDFISH" not in caplog.text
+    assert castra.headers["Authorization"].split("_")[-1][:20] not in caplog.text
 
 
 # -- over real sockets
