@@ -36,6 +36,8 @@ admin.site.site_url = None  # there is no other site for staff
 class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     """Rows the machinery writes: nobody adds, changes or deletes them by hand."""
 
+    show_full_result_count = False  # one count of a large table is enough
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -197,6 +199,7 @@ class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subsc
 @admin.register(ErpConnection)
 class ErpConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     form = ErpConnectionForm
+    fields = ["code", "adapter", "base_url", "new_token", "active", "blocked_reason", "polled_at"]
     list_display = ["code", "adapter", "base_url", "active", "is_open", "polled_at"]
     readonly_fields = ["polled_at"]
 

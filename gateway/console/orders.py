@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from gateway.console.access import show, staff_page
 from gateway.events import EVENTS
 from gateway.models import Delivery, Document, Event, Order, OrderLine, Transmission
+from gateway.order_book.lines import plain
 
 _MAX_EVENTS: Final = 400
 _BAR: Final = 120  #: width of a line's bar, in units of its SVG
@@ -48,10 +49,20 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRow:
+    """A line with its numbers as they are written."""
+
     line: OrderLine
-    confirmed: int  #: the parts of its bar, in units of its SVG
-    shipped: int
     state: str
+    ordered: str
+    confirmed: str
+    backordered: str
+    refused: str
+    shipped: str
+    open: str
+    price: str
+    promised_price: str  #: '' when it is the one ordered
+    confirmed_width: int  #: of its bar, in units of its SVG
+    shipped_width: int
 
 
 @require_safe
@@ -83,10 +94,32 @@ def _answered(order: Order) -> bool:
 
 
 def _row(line: OrderLine) -> LineRow:
-    def part(quantity: Decimal) -> int:
-        return int(min(quantity / line.ordered, Decimal(1)) * _BAR) if line.ordered else 0
+    return LineRow(
+        line=line,
+        state=_state(line),
+        ordered=plain(line.ordered),
+        confirmed=plain(line.confirmed) if line.answered else "–",
+        backordered=plain(line.backordered) if line.backordered else "",
+        refused=plain(line.refused) if line.refused else "",
+        shipped=plain(line.shipped),
+        open=plain(line.open),
+        price=_price(line.unit_price),
+        promised_price="" if line.promised_price == line.unit_price else _price(line.promised_price),
+        confirmed_width=_width(line.confirmed, line.ordered),
+        shipped_width=_width(line.shipped, line.ordered),
+    )
 
-    return LineRow(line=line, confirmed=part(line.confirmed), shipped=part(line.shipped), state=_state(line))
+
+def _width(quantity: Decimal, ordered: Decimal) -> int:
+    return int(min(quantity / ordered, Decimal(1)) * _BAR) if ordered else 0
+
+
+def _price(price: Decimal | None) -> str:
+    """With cents, and with as many more decimals as it has."""
+    if price is None:
+        return ""
+    whole, _, decimals = plain(price).partition(".")
+    return f"{whole}.{decimals.ljust(2, '0')}"
 
 
 def _state(line: OrderLine) -> str:

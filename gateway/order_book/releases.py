@@ -156,7 +156,7 @@ def _first(order: Order, version: _Version) -> Released:
     order.save(force_insert=True)
     row = _keep(order, version)
     _write_lines(order, version.lines)
-    events.record("order.released", order=order, revision=version.revision, lines=len(version.lines))
+    events.record("order.released", order=order, at=version.now, revision=version.revision, lines=len(version.lines))
     if not version.cancelled:
         return Released(order=order, change="released", revision_row=row)
     states.advance(order, OrderState.CANCELLED, ack_due_at=None)
@@ -182,7 +182,7 @@ def _next(order: Order, version: _Version) -> Released:
         order.acknowledged_revision = version.revision  # what the supplier answered is what stands now
     order.save(update_fields=["revision", "erp_key", "acknowledged_revision", "updated_at"])
     if version.fingerprint == current.fingerprint:
-        events.record("order.unchanged", order=order, revision=version.revision)
+        events.record("order.unchanged", order=order, at=version.now, revision=version.revision)
         return Released(order=order, change="unchanged", revision_row=row, after_shipment=shipped)
     if version.cancelled:
         if order.state == OrderState.OPEN:
@@ -193,7 +193,7 @@ def _next(order: Order, version: _Version) -> Released:
     order.currency, order.ack_due_at = (version.record.currency or "")[:3], version.ack_due_at
     order.save(update_fields=["currency", "ack_due_at", "updated_at"])
     _write_lines(order, version.lines)
-    events.record("order.changed", order=order, revision=version.revision, lines=len(version.lines))
+    events.record("order.changed", order=order, at=version.now, revision=version.revision, lines=len(version.lines))
     return Released(order=order, change="changed", revision_row=row, after_shipment=shipped)
 
 

@@ -666,7 +666,8 @@ def test_an_order_shows_what_is_ordered_promised_shipped_and_open(site, document
         order_book.apply_ship_notice(notice, document, [document.order], now=timezone.now())
     page = site.get(reverse("console:order", args=[document.order.pk]))
     [row] = page.context["lines"]
-    assert (row.confirmed, row.shipped, row.state) == (96, 36, "backordered")
+    assert (row.confirmed_width, row.shipped_width, row.state) == (96, 36, "backordered")
+    assert (row.ordered, row.confirmed, row.shipped, row.open, row.price) == ("100", "80", "30", "70", "2.50")
     assert "20 later" in words(page)
 
 
