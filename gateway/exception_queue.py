@@ -119,12 +119,13 @@ REASONS: Final[Mapping[str, Reason]] = {
         "receipt. Nothing of it was stored and nothing proves who sent it. Agree with the partner, or raise the limit.",
     ),
     "terms_unusable": Reason(
-        title="Our certificates for this partner cannot be used",
+        title="Our terms for this partner cannot be used",
         team=_O,
         hours=2,
         choices=(_CLOSE,),
-        runbook="A certificate or private key of ours is missing or unfit, so nothing can be opened or receipted. Mend it "
-        "at our identity; the partner's system was told to try again and does so by itself.",
+        runbook="A certificate or private key of ours is missing or unfit, or the map sheet of an agreement is gone. Mend it "
+        "at our identity or at the agreement. Over AS2 the partner's system was told to try again and does so by itself; a "
+        "partner on portal JSON must send again.",
     ),
     # -- in translation
     "document_rejected": Reason(

@@ -70,8 +70,8 @@ def _entry(told: Told, agreement: Agreement) -> dict[str, Any]:
     """One order in a list; one that cannot be said in this shape does not hide its neighbours."""
     try:
         order, problem = _in_their_shape(told, agreement), None
-    except Problem as unsayable:
-        order, problem = None, unsayable.document(f"/portal-json/v1/orders/{told.order.uid}")
+    except Problem as unusable:
+        order, problem = None, unusable.document(f"/portal-json/v1/orders/{told.order.uid}")
     entry = {
         "id": str(told.order.uid),
         "revision": told.revision,
@@ -93,4 +93,4 @@ def _in_their_shape(told: Told, agreement: Agreement) -> Any:
         return json.loads(formats.write(agreement.format, told.record, sheet=agreement.sheet))
     except (ValueError, LookupError) as error:
         log.error("portal json: order=%s sheet=%s: %s", told.order.uid, agreement.sheet, type(error).__name__)
-        raise Problem("unsayable", f"Order {told.order.number} cannot be written in your shape.") from error
+        raise Problem("map-unusable", f"Order {told.order.number} cannot be written in your shape.") from error

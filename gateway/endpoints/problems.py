@@ -159,11 +159,11 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
         fix="Send the same request again, under the same Idempotency-Key, after the time Retry-After says.",
         actor=Actor.OPERATOR,
     ),
-    "unsayable": Kind(
+    "map-unusable": Kind(
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        title="We cannot write this in your shape",
-        cause="The order says something that the map to your JSON has no place or code for.",
-        fix="Nothing on your side: our operators extend the map.",
+        title="Our map of your JSON cannot be used",
+        cause="It is missing, or has no place or code for something that must be said.",
+        fix="Nothing on your side: our operators mend the map. What you sent was kept for them; send it again afterwards.",
         actor=Actor.OPERATOR,
     ),
     "internal-error": Kind(

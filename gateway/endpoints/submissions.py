@@ -113,34 +113,40 @@ def submit(
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
         evidence={"api_key": caller.prefix},
     )
+    if known := receive.repeated(incoming):
+        return _given(known)
+    what = f"{agreement.document.replace('_', ' ')} by {agreement.channel.replace('_', ' ')}"
     try:
-        if known := receive.repeated(incoming):
-            return _given(known)
         reading = formats.read(agreement.format, body, sheet=agreement.sheet)
-        problem = _problem_in(body, reading, agreement.document)
-        if problem is None:
-            return _given(receive.receive(incoming, _acceptance(request, agreement, reading, precondition)))
-        reason = "unreadable_message"
-        summary = f"{profile.code} sent {_article(agreement)} that cannot be accepted"
+    except LookupError as gone:
+        problem = Problem("map-unusable", "We have no usable map of your JSON.")
+        summary = f"The map of {profile.code} for {what} is missing: {gone}"
+        return _refused(request, incoming, problem, reason="terms_unusable", summary=summary)
+    if problem_found := _problem_in(body, reading, agreement.document):
+        summary = f"{profile.code} sent {what} that cannot be accepted"
+        return _refused(request, incoming, problem_found, reason="unreadable_message", summary=summary)
+    try:
+        return _given(receive.receive(incoming, _acceptance(agreement, reading, precondition)))
     except receive.Conflict as conflict:
-        problem = Problem(
-            "idempotency-key-reused",
-            f"The key “{key}” belongs to another body.",
-            first=_address(conflict.first),
-        )
-        reason = "id_conflict"
+        words = f"The key “{key}” belongs to another body."
+        problem = Problem("idempotency-key-reused", words, first=_address(conflict.first))
         summary = f"{profile.code} used an Idempotency-Key again for other content"
-    answer = Answer(status=problem.status_code, headers={"Content-Type": PROBLEM_JSON}, body=problem.body(request.path))
-    receive.refuse(incoming, answer, reason=reason, summary=summary, why=_why(problem))
-    return _http(answer)
+        return _refused(request, incoming, problem, reason="id_conflict", summary=summary)
 
 
 #: What may matter later about how it was sent; never Authorization or cookies.
 _KEPT_HEADERS: Final = ("Content-Type", "Idempotency-Key", "If-Match", "User-Agent")
 
 
+def _refused(request: Request, incoming: Incoming, problem: Problem, *, reason: str, summary: str) -> HttpResponse:
+    answer = Answer(status=problem.status_code, headers={"Content-Type": PROBLEM_JSON}, body=problem.body(request.path))
+    places = [f"{one.get('pointer', 'body')}: {one['detail']}" for one in problem.errors[:20]]
+    receive.refuse(incoming, answer, reason=reason, summary=summary, why="\n".join([problem.text, *places]))
+    return _http(answer)
+
+
 def _acceptance(
-    request: Request, agreement: Agreement, reading: formats.Reading, precondition: Precondition | None
+    agreement: Agreement, reading: formats.Reading, precondition: Precondition | None
 ) -> Callable[[Transmission], Answer]:
     def make(row: Transmission) -> Answer:
         if precondition is not None and reading.record is not None:
@@ -180,15 +186,6 @@ def _in_words(findings: list[Finding]) -> str:
     if len(findings) == 1:
         return findings[0].text
     return f"{len(findings)} places are wrong; the first: {findings[0].text}" if findings else "It holds no document."
-
-
-def _why(problem: Problem) -> str:
-    places = [f"{one.get('pointer', 'body')}: {one['detail']}" for one in problem.errors[:20]]
-    return "\n".join([problem.text, *places])
-
-
-def _article(agreement: Agreement) -> str:
-    return f"{agreement.document.replace('_', ' ')} by {agreement.channel.replace('_', ' ')}"
 
 
 def _given(accepted: receive.Accepted) -> HttpResponse:

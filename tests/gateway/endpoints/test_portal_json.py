@@ -132,7 +132,7 @@ def test_an_order_that_cannot_be_written_is_listed_and_says_who_acts(boltco: Api
     Order.objects.update(partner=partner)
     partner.agreements.update(sheet="mapped-no-more")
     (entry,) = body(boltco.get("/portal-json/v1/orders"))
-    assert (entry["id"], entry["order"], entry["problem"]["type"]) == (str(order.uid), None, "/problems/unsayable")
+    assert (entry["id"], entry["order"], entry["problem"]["type"]) == (str(order.uid), None, "/problems/map-unusable")
     answer = boltco.get(entry["url"])
     assert (answer.status_code, body(answer)["actor"]) == (500, "operator")
 
@@ -148,3 +148,15 @@ def test_pages_are_linked_by_header(boltco: Api, release: Release) -> None:
     last = boltco.get(following)
     assert len(body(last)) == 1
     assert "Link" not in last
+
+
+def test_a_map_that_is_gone_is_our_fault_and_shown_to_staff(boltco: Api) -> None:
+    boltco.partner.agreements.update(sheet="mapped-no-more")
+    answer = boltco.post(ACKNOWLEDGMENTS, CONFIRMATION)
+    assert (answer.status_code, body(answer)["type"], body(answer)["actor"]) == (
+        500,
+        "/problems/map-unusable",
+        "operator",
+    )
+    assert Transmission.objects.get().state == "refused"
+    assert ExceptionCase.objects.get().reason == "terms_unusable"
