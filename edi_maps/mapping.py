@@ -265,8 +265,9 @@ class Maker:
         fields = model.model_fields
         self.required = frozenset(name for name, info in fields.items() if info.is_required())
         self.has_extra = "extra" in fields
-        self._defaults = {name: info.default for name, info in fields.items() if not info.is_required()}
-        self._fresh = tuple(name for name, default in self._defaults.items() if isinstance(default, dict))
+        #: All fields in their order; what is required is in the values and replaces its place holder.
+        self._template = {name: None if info.is_required() else info.default for name, info in fields.items()}
+        self._fresh = tuple(name for name, default in self._template.items() if isinstance(default, dict))
         kinds = {name: shape_of(info.annotation) for name, info in fields.items()}
         self._tuples = tuple(
             (name, Maker(kind.model) if kind.model else None) for name, kind in kinds.items() if kind.many
@@ -285,7 +286,7 @@ class Maker:
         for name, maker in self._nested:
             if name in values:
                 values[name] = maker(values[name])
-        state = self._defaults | values
+        state = self._template | values
         for name in self._fresh:
             if name not in values:
                 state[name] = {}

@@ -125,7 +125,7 @@ class X12Wire:
             for key in cell.keys:
                 rows.setdefault(key if isinstance(key, int) else key[0], []).append(cell)
         for name, key, wanted in part.where:
-            if name == part.name and not wanted & {"*", "#"}:
+            if name == part.name and _only(wanted):
                 rows.setdefault(key, [])
         for cell in part.cells:
             for name, key, wanted in cell.when:
@@ -361,7 +361,7 @@ class Reader:
             elif not qualifier and not value:
                 continue
             else:
-                self.problem("value_unpaired", segment, number if value else number + 1, value or qualifier)
+                self.problem("value_unpaired", segment, number + 1 if value else number, value or qualifier)
             if qualifier:
                 left[f"{name}{number:02d}"] = qualifier
             if value:

@@ -399,6 +399,7 @@ class _Hierarchy:
     def __init__(self, data: dict[str, Any]) -> None:
         self._data = data
         self._told = {_key(order): order for order in reversed(data.get("orders", ()))}
+        self._opened: set[_OrderKey] = set()  #: orders that have got a level
         packages = data.get("packages", ())
         self._parents: dict[str, str | None] = {package["id"]: package.get("parent_id") for package in packages}
         if len(self._parents) != len(packages):
@@ -432,8 +433,9 @@ class _Hierarchy:
     def levels(self) -> list[tuple[int, int, _Level]]:
         """The levels in the order they are written, each with its number and its parent's (0: none)."""
         root = _Level("S", self._data, 0, self._contents(None, None))
-        used = {_key(level.values) for level in root.children if level.code == "O"}
-        root.children += [_Level("O", order, 0) for key, order in reversed(self._told.items()) if key not in used]
+        root.children += [
+            _Level("O", order, 0) for key, order in reversed(self._told.items()) if key not in self._opened
+        ]
         numbered: list[tuple[int, int, _Level]] = []
         waiting = [(0, root)]
         while waiting:
@@ -452,6 +454,7 @@ class _Hierarchy:
                 levels.append(level)
                 return
             if key not in opened:
+                self._opened.add(key)
                 opened[key] = _Level("O", self._told.get(key) or _order_of(key), level.rank)
                 levels.append(opened[key])
             opened[key].rank = min(opened[key].rank, level.rank)
