@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LEAST_RSA_BITS: Final = 2048
+MOST_RSA_BITS: Final = 8192
 LARGEST_FILE_BYTES: Final = 64 * 1024  #: a certificate is 1 to 4 KB; more is another file
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
@@ -45,26 +47,16 @@ def read(data: bytes) -> CertificateFacts:
     Raises:
         CertificateError: not one certificate, a key too weak or of a kind AS2 does not use, or made for TLS only.
     """
-    certificate = _parse(data)
-    public_key = certificate.public_key()
-    if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+    try:
+        return _facts(_parse(data))
+    except CertificateError:
+        raise
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
+        # Much of a certificate is decoded only when it is asked for, so any of the questions may find it malformed.
         raise CertificateError(
-            "The certificate's key is neither RSA nor an elliptic curve, and AS2 partners cannot use it. "
-            "Ask for a certificate with an RSA key of 2048 bits or more."
-        )
-    algorithm = _checked_algorithm(public_key)
-    _refuse_tls_only(certificate)
-    return CertificateFacts(
-        pem=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
-        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
-        subject=certificate.subject.rfc4514_string(),
-        serial_number=f"{certificate.serial_number:x}",
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        algorithm=algorithm,
-        can_encrypt=isinstance(public_key, rsa.RSAPublicKey),
-        public_key=public_key,
-    )
+            "This is not a certificate we can read. Send X.509 as PEM (it begins with '-----BEGIN CERTIFICATE-----') "
+            "or DER (.cer, .crt), with an RSA key; not a PKCS#7 or PKCS#12 container."
+        ) from None
 
 
 def read_private_key(data: bytes, *, password: str = "") -> PrivateKey:
@@ -73,25 +65,16 @@ def read_private_key(data: bytes, *, password: str = "") -> PrivateKey:
     Raises:
         CertificateError: no private key, wrong password, or too weak.
     """
-    secret = password.encode() or None
-    load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
-    try:
-        key = load(data, secret)
-    except TypeError:  # how cryptography says "encrypted, no password" and "password, not encrypted"
-        raise CertificateError(
-            "The private key is encrypted: give its password."
-            if secret is None
-            else "A password was given, but the private key is not encrypted: leave the password empty."
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        # From None, and no word of the cause: it may quote the input.
-        raise CertificateError(
-            "This is not a private key we can read, or its password is wrong. Send PEM (it begins with "
-            "'-----BEGIN PRIVATE KEY-----') or PKCS#8 in DER."
-        ) from None
+    if len(data) > LARGEST_FILE_BYTES:
+        raise CertificateError(f"The file has {len(data):,} bytes; a private key has a few thousand. Send only that.")
+    key = _load_private_key(data, password, checked=False)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise CertificateError("The private key is neither RSA nor an elliptic curve. Use RSA with 2048 bits or more.")
     _checked_algorithm(key.public_key())
+    if isinstance(key, rsa.RSAPrivateKey):
+        # OpenSSL's own check may take hours over numbers that do not belong together, so ours comes first.
+        _refuse_incoherent(key.private_numbers())
+        _load_private_key(data, password, checked=True)
     return key
 
 
@@ -138,6 +121,41 @@ def self_signed(name: str, *, now: datetime, valid_for: timedelta, bits: int = 3
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"), to_pem(key)
 
 
+def _load_private_key(data: bytes, password: str, *, checked: bool) -> object:
+    load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
+    secret = password.encode() or None
+    try:
+        return load(data, secret, unsafe_skip_rsa_key_validation=not checked)
+    except TypeError:  # how cryptography says "encrypted, no password" and "password, not encrypted"
+        raise CertificateError(
+            "The private key is encrypted: give its password."
+            if secret is None
+            else "A password was given, but the private key is not encrypted: leave the password empty."
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        # From None, and no word of the cause: it may quote the input.
+        raise CertificateError(
+            "This is not a private key we can read, or its password is wrong. Send PEM (it begins with "
+            "'-----BEGIN PRIVATE KEY-----') or PKCS#8 in DER."
+        ) from None
+
+
+def _refuse_incoherent(numbers: rsa.RSAPrivateNumbers) -> None:
+    """Source: RFC 8017, 3.2, how the numbers of an RSA private key hang together."""
+    p, q, public = numbers.p, numbers.q, numbers.public_numbers
+    coherent = (
+        p > 2
+        and q > 2
+        and p * q == public.n
+        and numbers.d * public.e % math.lcm(p - 1, q - 1) == 1
+        and numbers.dmp1 == numbers.d % (p - 1)
+        and numbers.dmq1 == numbers.d % (q - 1)
+        and numbers.iqmp * q % p == 1
+    )
+    if not coherent:
+        raise CertificateError("The private key is damaged: its numbers do not belong together. Export it again.")
+
+
 def _parse(data: bytes) -> x509.Certificate:
     if len(data) > LARGEST_FILE_BYTES:
         raise CertificateError(f"The file has {len(data):,} bytes; a certificate has a few thousand. Send only that.")
@@ -146,16 +164,9 @@ def _parse(data: bytes) -> x509.Certificate:
             "This holds a private key. A certificate alone is wanted here; if a partner sent you its private key, "
             "ask for a new pair: the old one is no longer private."
         )
-    try:
-        if b"-----BEGIN" in data:
-            found = x509.load_pem_x509_certificates(data)
-        else:
-            found = [x509.load_der_x509_certificate(data)]
-    except (ValueError, UnsupportedAlgorithm):
-        raise CertificateError(
-            "This is not a certificate we can read. Send X.509 as PEM (it begins with '-----BEGIN CERTIFICATE-----') "
-            "or DER (.cer, .crt), not a PKCS#7 or PKCS#12 container."
-        ) from None
+    if b"-----BEGIN" not in data:
+        return x509.load_der_x509_certificate(data)
+    found = x509.load_pem_x509_certificates(data)
     if len(found) != 1:
         raise CertificateError(
             f"The file holds {len(found)} certificates. Send only the partner's own (the leaf), without its issuers."
@@ -163,11 +174,37 @@ def _parse(data: bytes) -> x509.Certificate:
     return found[0]
 
 
+def _facts(certificate: x509.Certificate) -> CertificateFacts:
+    public_key = certificate.public_key()
+    if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise CertificateError(
+            "The certificate's key is neither RSA nor an elliptic curve, and AS2 partners cannot use it. "
+            "Ask for a certificate with an RSA key of 2048 bits or more."
+        )
+    algorithm = _checked_algorithm(public_key)
+    _refuse_tls_only(certificate)
+    return CertificateFacts(
+        pem=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        subject=certificate.subject.rfc4514_string(),
+        serial_number=f"{certificate.serial_number:x}",
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        algorithm=algorithm,
+        can_encrypt=isinstance(public_key, rsa.RSAPublicKey),
+        public_key=public_key,
+    )
+
+
 def _checked_algorithm(key: PublicKey) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < LEAST_RSA_BITS:
             raise CertificateError(
                 f"The RSA key has {key.key_size} bits, which can be broken. Ask for one of {LEAST_RSA_BITS} bits or more."
+            )
+        if key.key_size > MOST_RSA_BITS:
+            raise CertificateError(
+                f"The RSA key has {key.key_size} bits; each message would take seconds. Ask for 2048 to {MOST_RSA_BITS}."
             )
         return f"RSA {key.key_size}"
     if not isinstance(key.curve, _CURVES):
@@ -182,8 +219,6 @@ def _refuse_tls_only(certificate: x509.Certificate) -> None:
         usage = set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         return
-    except ValueError:
-        raise CertificateError("The certificate's extensions cannot be read; ask the partner for a new one.") from None
     mail = {ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
     if ExtendedKeyUsageOID.SERVER_AUTH in usage and not usage & mail:
         raise CertificateError(

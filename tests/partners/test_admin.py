@@ -38,6 +38,10 @@ def body_of(pem: str) -> str:
     return pem[100:140]
 
 
+def parsed(page: str) -> Any:  # lxml's types know nothing of forms
+    return lxml.html.fromstring(page)
+
+
 class Browser:
     """Fetches a page, fills in its form and sends what a browser would send."""
 
@@ -47,7 +51,9 @@ class Browser:
     def open(self, url: str) -> dict[str, Any]:
         response = self.client.get(url)
         assert response.status_code == 200, response
-        (form,) = lxml.html.fromstring(response.content).xpath("//form[contains(@id, '_form')]")
+        (form,) = (
+            form for form in lxml.html.fromstring(response.content).forms if str(form.get("id")).endswith("_form")
+        )
         values: dict[str, Any] = {}
         for name, value in form.form_values():
             values.setdefault(name, []).append(value)
@@ -75,7 +81,7 @@ def errors(page: str) -> str:
 
 def told(page: str) -> str:
     """All messages of a page."""
-    return " ".join(lxml.html.fromstring(page).xpath("//ul[contains(@class, 'messagelist')]//text()"))
+    return " ".join(part.text_content() for part in parsed(page).find_class("messagelist"))
 
 
 @pytest.fixture
