@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -75,6 +76,17 @@ def identity(ref: CertificateRef) -> Identity:
         public_key=public_key,
         private_key=private_key,
     )
+
+
+def first_of(refs: Sequence[CertificateRef], what: str) -> Identity:
+    """The certificate of the terms that is in use now.
+
+    Raises:
+        UnusableTerms: there is none.
+    """
+    if not refs:
+        raise UnusableTerms(f"{what} is missing")
+    return identity(refs[0])
 
 
 def _subject_key_id(certificate: x509.Certificate) -> bytes | None:

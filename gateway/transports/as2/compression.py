@@ -44,10 +44,10 @@ def inflate(buffer: memoryview, *, max_bytes: int) -> bytearray:
     try:
         _kind, at = der.content_info(buffer)
         at = der.behind(buffer, der.inside(buffer, at, der.SEQUENCE))  # version
-        end = der.behind(buffer, at)
-        if not bytes(buffer[at:end]).find(_OID_ZLIB) > 0:
+        algorithm = der.inside(buffer, at, der.SEQUENCE)
+        if buffer[algorithm : der.behind(buffer, algorithm)] != _OID_ZLIB:
             raise ValueError("not zlib")
-        at = der.behind(buffer, der.inside(buffer, end, der.SEQUENCE))  # content type
+        at = der.behind(buffer, der.inside(buffer, der.behind(buffer, at), der.SEQUENCE))  # content type
         segments = der.octet_string(buffer, der.inside(buffer, at, der.CONTEXT_0_CONSTRUCTED))
         return _inflated(segments, max_bytes)
     except (ValueError, IndexError, zlib.error) as exc:

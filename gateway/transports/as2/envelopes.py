@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,11 +124,11 @@ def decrypt(buffer: memoryview, ours: Sequence[Identity]) -> Opened:
         if (kind == der.OID_AUTH_ENVELOPED) != cipher.authenticated:
             raise ValueError("GCM in EnvelopedData, or CBC in AuthEnvelopedData")
         segments = der.octet_string(buffer, blob_at, der.CONTEXT_0)
-        keys = _content_keys(recipients, ours, cipher.key_bytes)
+        key = _content_key(recipients, ours, cipher.key_bytes)
         if cipher.authenticated:
             associated, tag = _authentication(buffer, der.behind(buffer, content))
-            return _first(keys, lambda key: Opened(_opened_gcm(segments, key, stated, associated, tag), cipher.name))
-        return _first(keys, lambda key: _opened_cbc(segments, key, stated, cipher.name))
+            return Opened(_opened_gcm(segments, key, stated, associated, tag), cipher.name)
+        return _opened_cbc(segments, key, stated, cipher.name)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as exc:
         raise Rejected(
             Disposition.AUTHENTICATION_FAILED, f"decrypting: {type(exc).__name__}: {str(exc)[:200]}"
@@ -151,10 +150,11 @@ def _cipher(algorithm: bytes) -> tuple[ContentCipher, bytes]:
     return cipher, algorithm[end:]
 
 
-def _content_keys(recipients: bytes, ours: Sequence[Identity], size: int) -> list[bytes]:
-    """What may be the content key: nearly always one, several when two of our certificates have the same name and number.
+def _content_key(recipients: bytes, ours: Sequence[Identity], size: int) -> bytes:
+    """The first key of the right length somebody encrypted for one of our certificates; a random one when there is none.
 
-    A random key when none has the right length, so that nothing distinguishes that case.
+    All recipients of an envelope share one key. To try several, and see which of them opens it, would tell a sender who
+    adds a key of his own whether the other one did.
 
     Raises:
         Rejected: no RecipientInfo names a certificate of ours, which anybody can see.
@@ -173,16 +173,7 @@ def _content_keys(recipients: bytes, ours: Sequence[Identity], size: int) -> lis
             unwrapped.append(_unwrapped(info.chosen, identity.private_key))
     if not unwrapped:
         raise Rejected(Disposition.AUTHENTICATION_FAILED, "it is encrypted for none of our certificates")
-    return [key for key in unwrapped if len(key) == size] or [os.urandom(size)]
-
-
-def _first(keys: list[bytes], opened: Callable[[bytes], Opened]) -> Opened:
-    """What the first fitting key opens; what the last one makes of it when none fits."""
-    for key in keys[:-1]:
-        with suppress(InvalidTag):
-            if (attempt := opened(key)).is_well_padded:
-                return attempt
-    return opened(keys[-1])
+    return next((key for key in unwrapped if len(key) == size), os.urandom(size))
 
 
 def _is_for(recipient_id: Any, identity: Identity) -> bool:

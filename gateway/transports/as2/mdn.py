@@ -13,10 +13,9 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.transports.as2.algorithms import digest_called, digest_of
-from gateway.transports.as2.certificates import identity
+from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected
 from gateway.transports.as2.headers import printable, value_of
-from gateway.transports.as2.message import first_of
 from gateway.transports.as2.mime import (
     Entity,
     Part,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from gateway.transports.as2 import der
 from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, SECURE_DIGESTS, digest_of
-from gateway.transports.as2.certificates import Identity, identity
+from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.compression import compress, inflate
 from gateway.transports.as2.envelopes import decrypt, encrypt
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected, UnusableTerms
@@ -22,7 +22,7 @@ from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, pa
 from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
 from gateway.transports.as2.signatures import Signature, sign, verify
-from partners.profiles import As2Terms, CertificateRef
+from partners.profiles import As2Terms
 
 #: An inflated message may be this many times the partner's limit for one on the wire.
 INFLATED_FACTOR: Final = 4
@@ -126,17 +126,6 @@ def build_message(
         )
     digests = {algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS}
     return Outgoing(headers=headers, body=b"".join(part.body), message_id=identifier, digests=digests)
-
-
-def first_of(refs: Sequence[CertificateRef], what: str) -> Identity:
-    """The certificate of the terms that is in use now.
-
-    Raises:
-        UnusableTerms: there is none.
-    """
-    if not refs:
-        raise UnusableTerms(f"{what} is missing")
-    return identity(refs[0])
 
 
 def _document_fields(content_type: str, file_name: str | None) -> tuple[tuple[str, str], ...]:

@@ -17,13 +17,14 @@ from gateway.transports.as2 import der
 from gateway.transports.as2.algorithms import SECURE_DIGESTS, digest_of
 from gateway.transports.as2.certificates import Identity
 from gateway.transports.as2.errors import Disposition, Rejected, UnusableTerms
-from gateway.transports.as2.mime import Span, field
+from gateway.transports.as2.mime import Span
 
 #: A signature with a chain of certificates has a few kilobytes.
 MAX_SIGNATURE_BYTES: Final = 64 * 1024
 
 _ONE: Final = b"\x02\x01\x01"
 _RSA: Final = der.joined(der.SEQUENCE, der.oid("1.2.840.113549.1.1.1"), b"\x05\x00")
+_BINARY: Final = re.compile(rb"(?im)^content-transfer-encoding[ \t]*:[ \t]*binary[ \t]*\r?$")
 _CONTENT_TYPE: Final = der.oid("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST: Final = der.oid("1.2.840.113549.1.9.4")
 _SIGNING_TIME: Final = der.oid("1.2.840.113549.1.9.5")
@@ -192,17 +193,9 @@ def _forms(entity: Span) -> Iterator[Span]:
     """
     yield entity
     received = bytes(entity)
-    head = received.partition(b"\r\n\r\n")[0]
-    if not re.fullmatch(rb"(?i)binary", _lenient_field(head + b"\r\n", b"content-transfer-encoding")):
+    if not _BINARY.search(received.partition(b"\r\n\r\n")[0]):
         canonical = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
         if canonical != received:
             yield Span.over(canonical)
     if received.endswith(b"\r\n"):
         yield Span(received, 0, len(received) - 2)
-
-
-def _lenient_field(head: bytes, name: bytes) -> bytes:
-    try:
-        return field(head, name)
-    except ValueError:
-        return b""

@@ -136,7 +136,8 @@ def test_the_old_key_opens_too(link: Link, openssl: Openssl, buyer_key, stranger
 def test_a_renewed_certificate_with_the_old_name_and_number_does_not_hide_the_old_one(link, openssl, buyer_key):
     """One RecipientInfo names both; only one key opens it."""
     old = x509.load_pem_x509_certificate(buyer_key.certificate_pem)
-    renewed = issued("as2.acme-buying.example", old.serial_number, rsa.generate_private_key(65537, 2048))
+    # Longer than the old one: what RSA makes of a ciphertext of the wrong size is an error, never a plausible key.
+    renewed = issued("as2.acme-buying.example", old.serial_number, rsa.generate_private_key(65537, 3072))
     blob = openssl.encrypt(ENTITY, buyer_key, cipher="aes-256-cbc")
     got = received(link, blob, ENVELOPED, signed=False, our_decryption=(renewed, buyer_key))
     assert got.payload == EDI

@@ -269,6 +269,22 @@ def test_a_wrong_padding_shows_last_and_is_refused_even_when_nothing_else_is_wro
         assert (told, "the padding is wrong" in why, cause in why) == (UNIFORM, True, True)
 
 
+def test_a_key_of_the_sender_behind_a_captured_one_is_not_tried(link: Link, buyer_key):
+    """Else an expensive answer under his own key would tell that the captured key did not open what he altered."""
+    captured, his = (cms.ContentInfo.load(seal(ENTITY, buyer_key))["content"] for _message in range(2))
+    key_of_captured, key_of_his = (content["recipient_infos"][0].dump() for content in (captured, his))
+
+    def envelope(*recipients: bytes) -> bytes:
+        data = der.joined(
+            der.SEQUENCE, b"\2\1\0", der.joined(der.SET, *recipients), his["encrypted_content_info"].dump()
+        )
+        return der.joined(der.SEQUENCE, der.OID_ENVELOPED, der.joined(der.CONTEXT_0_CONSTRUCTED, data))
+
+    terms = replace(link.buyer, signed=False)
+    assert receive(headers(ENVELOPED), envelope(key_of_his), terms).payload == EDI
+    assert refused(headers(ENVELOPED), envelope(key_of_captured, key_of_his), terms)[0] == UNIFORM
+
+
 def test_random_ciphertexts_and_keys_get_the_same_answer(link: Link, buyer_key):
     chance = random.Random(20261120)  # a fixed sequence, so that a failure can be seen again
     request, body = sent(link)
