@@ -8,7 +8,7 @@ from decimal import Decimal
 from edi_maps import canonical
 from edi_maps.canonical import AcknowledgmentLine, Disposition, LineStatus, OrderAcknowledgment, PurchaseOrder
 from edi_maps.findings import Severity
-from gateway.models import Order, OrderLine, OrderState
+from gateway.models import Order, OrderState
 from gateway.order_book import days
 from gateway.order_book.differences import Difference
 from gateway.order_book.lines import line_key, other_item, plain, same_unit
@@ -29,9 +29,9 @@ def compare_acknowledgment(order: Order, record: OrderAcknowledgment, terms: Ack
         return found
     answers, strangers = read(order, record)
     found += [_unknown_line(order, answer) for answer in strangers]
-    ordered = canonical.load(order.revisions.get(number=order.revision).record)
+    wanted = _wanted(order)
     for answer in answers:
-        found += _line_differences(order, answer, record, ordered, terms)
+        found += _line_differences(answer, record, wanted.get(line_key(answer.line.line_number), ()), terms)
     found += _silence(order, record, answers)
     return found
 
@@ -137,7 +137,7 @@ def _silence(order: Order, record: OrderAcknowledgment, answers: Sequence[LineAn
 
 
 def _line_differences(
-    order: Order, answer: LineAnswer, record: OrderAcknowledgment, ordered: object, terms: AckTerms
+    answer: LineAnswer, record: OrderAcknowledgment, wanted: tuple[days.Due, ...], terms: AckTerms
 ) -> Iterator[Difference]:
     line = answer.line
     if line.deleted:
@@ -165,8 +165,7 @@ def _line_differences(
         return  # quantities and unit prices of two units say nothing side by side
     yield from _quantity_differences(answer, terms)
     yield from _price_differences(answer, terms)
-    if isinstance(ordered, PurchaseOrder):
-        yield from _day_differences(answer, _required(line, ordered), terms)
+    yield from _day_differences(answer, wanted, terms)
 
 
 def _status_differences(answer: LineAnswer) -> Iterator[Difference]:
@@ -272,11 +271,12 @@ def _price_differences(answer: LineAnswer, terms: AckTerms) -> Iterator[Differen
             )
 
 
-def _required(line: OrderLine, ordered: PurchaseOrder) -> tuple[days.Due, ...]:
-    for found in ordered.lines:
-        if line_key(found.line_number or "") == line_key(line.line_number):
-            return days.required(found, ordered)
-    return ()
+def _wanted(order: Order) -> dict[str, tuple[days.Due, ...]]:
+    """Line → what is wanted when, by the revision that stands now."""
+    ordered = canonical.load(order.revisions.get(number=order.revision).record)
+    if not isinstance(ordered, PurchaseOrder):
+        return {}
+    return {line_key(line.line_number or ""): days.required(line, ordered) for line in ordered.lines}
 
 
 def _day_differences(answer: LineAnswer, wanted: tuple[days.Due, ...], terms: AckTerms) -> Iterator[Difference]:

@@ -92,3 +92,11 @@ def storable(number: Decimal | None) -> Decimal | None:
         return None
     rounded = number.quantize(_STEP)
     return rounded if len(rounded.normalize().as_tuple().digits) <= _DIGITS else None
+
+
+def save_lines(lines: Sequence[OrderLine], fields: Sequence[str]) -> None:
+    """Write these fields of lines that exist, whose order is locked, in one statement.
+
+    An upsert on the key: ``bulk_update`` compiles a CASE for every field and takes several times as long.
+    """
+    OrderLine.objects.bulk_create(lines, update_conflicts=True, unique_fields=["id"], update_fields=fields)

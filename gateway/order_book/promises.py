@@ -10,7 +10,7 @@ from typing import Final
 from edi_maps.canonical import LineStatus, OrderAcknowledgment
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, Promise
-from gateway.order_book.lines import storable
+from gateway.order_book.lines import save_lines, storable
 from gateway.order_book.lookup import lock
 from gateway.order_book.readings import (
     CONFIRMS,
@@ -79,7 +79,7 @@ def recompute_promises(order: Order, lines: Iterable[OrderLine]) -> None:
     lines = list(lines)
     for line in lines:
         _sum_up(line, newest.get(line.pk, []))
-    OrderLine.objects.bulk_update(lines, _SUMS, batch_size=200)
+    save_lines(lines, _SUMS)
 
 
 _SUMS: Final = ("answered", "confirmed", "backordered", "refused", "promised_on", "promised_price")

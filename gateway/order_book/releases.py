@@ -16,7 +16,7 @@ from edi_maps.canonical import PurchaseOrder
 from gateway import events, states
 from gateway.models import ErpConnection, Order, OrderLine, OrderRevision, OrderState
 from gateway.order_book import days
-from gateway.order_book.lines import line_key, plain, storable
+from gateway.order_book.lines import line_key, plain, save_lines, storable
 from gateway.order_book.lookup import lock
 
 Change = Literal["released", "changed", "cancelled", "unchanged", "stale"]
@@ -260,13 +260,16 @@ _ORDERED_FIELDS: Final = (
 
 def _write_lines(order: Order, lines: list[OrderLine]) -> None:
     known = {line_key(row.line_number): row for row in order.lines.all()}
+    added, kept = [], []
     for line in lines:
         row = known.pop(line_key(line.line_number), None)
         if row is None:
             line.order = order
-            line.save(force_insert=True)
+            added.append(line)
             continue
         for name in _ORDERED_FIELDS:
             setattr(row, name, getattr(line, name))
-        row.save(update_fields=_ORDERED_FIELDS)
+        kept.append(row)
+    OrderLine.objects.bulk_create(added)
+    save_lines(kept, _ORDERED_FIELDS)
     order.lines.filter(pk__in=[row.pk for row in known.values()]).update(deleted=True)

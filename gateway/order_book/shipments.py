@@ -15,7 +15,7 @@ from edi_maps.findings import Severity
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, OrderState, ShippedQuantity
 from gateway.order_book.differences import Difference
-from gateway.order_book.lines import LineFinder, other_item, plain, same_unit, storable
+from gateway.order_book.lines import LineFinder, other_item, plain, same_unit, save_lines, storable
 from gateway.order_book.lookup import lock
 from gateway.order_book.readings import is_stale
 from partners.profiles import AckTerms
@@ -95,7 +95,7 @@ def recompute_shipped(lines: Iterable[OrderLine]) -> None:
     shipped = _sums(ShippedQuantity.objects.filter(line__order__in={line.order_id for line in lines}, active=True))
     for line in lines:
         line.shipped = shipped.get(line.pk, Decimal(0))
-    OrderLine.objects.bulk_update(lines, ["shipped"], batch_size=500)
+    save_lines(lines, ["shipped"])
 
 
 def _sums(rows: QuerySet[ShippedQuantity]) -> dict[int, Decimal]:
