@@ -257,6 +257,8 @@ BAD_REQUESTS = [
     ("AS2-From with a line break", {"AS2_From": "ACME\r\nAS2"}, 400),
     ("Message-ID with NUL", {"Message_ID": "<a\0b@c>"}, 400),
     ("AS2-To not ASCII", {"AS2_To": "PLÄNT"}, 400),
+    ("headers without end", {f"X_Filler_{number}": "x" for number in range(120)}, 400),
+    ("a header of 9,000 characters", {"Subject": "x" * 9_000}, 400),
     ("badly quoted name", {"AS2_To": '"PLANT AS2'}, 400),
     ("asynchronous receipt", {"Receipt_Delivery_Option": "http://169.254.169.254/"}, 400),
 ]

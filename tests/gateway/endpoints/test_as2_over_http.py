@@ -6,6 +6,7 @@ import http.client
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_a_header_repeated_is_refused(served: tuple[str, int], acme: TradingPart
         )
         answer = b"".join(iter(lambda: wire.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_senders_who_never_finish_hold_nobody_up(served: tuple[str, int], acme: TradingPartner, message: Make) -> None:
+    made = message()
+    with ExitStack() as open_sockets:
+        for _ in range(30):  # the server has 8 threads
+            wire = open_sockets.enter_context(socket.create_connection(served, timeout=20))
+            wire.sendall(b"POST /as2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nonly this")
+        status, answer = post(served, made, body=made.body)
+    assert status == 200
+    assert b"processed\r\n" in answer
 
 
 @pytest.mark.parametrize("chunked", [False, True])
