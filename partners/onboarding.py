@@ -354,6 +354,7 @@ _JSON_TYPES: Final[tuple[tuple[type[models.Field[Any, Any]], tuple[type, ...], s
     (models.DecimalField, (int, float, str), "a number"),
     (models.CharField, (str,), "text"),
     (models.TextField, (str,), "text"),
+    (models.JSONField, (list,), "a list"),
 )
 
 

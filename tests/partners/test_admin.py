@@ -51,9 +51,7 @@ class Browser:
     def open(self, url: str) -> dict[str, Any]:
         response = self.client.get(url)
         assert response.status_code == 200, response
-        (form,) = (
-            form for form in lxml.html.fromstring(response.content).forms if str(form.get("id")).endswith("_form")
-        )
+        (form,) = (form for form in parsed(response.content.decode()).forms if form.get("id", "").endswith("_form"))
         values: dict[str, Any] = {}
         for name, value in form.form_values():
             values.setdefault(name, []).append(value)
@@ -73,10 +71,9 @@ class Browser:
 
 def errors(page: str) -> str:
     """All error texts of a page."""
-    found = lxml.html.fromstring(page).xpath(
-        "//*[contains(@class, 'errorlist') or contains(@class, 'errornote')]//text()"
-    )
-    return " ".join(text.strip() for text in found)
+    found = parsed(page)
+    parts = [*found.find_class("errorlist"), *found.find_class("errornote")]
+    return " ".join(part.text_content().strip() for part in parts)
 
 
 def told(page: str) -> str:
