@@ -236,6 +236,8 @@ def _opened(incoming: Incoming, received: as2.Received) -> Incoming:
 
 def _stranger(names: as2.Names) -> None:
     """Tell staff of a pair of names that is nobody's: a mistyped identifier looks like this too."""
+    if HEARSAY.used_up():
+        return
     pair = f"{names.as2_from} → {names.as2_to}"
     fingerprint = f"unknown_partner:as2:{pair}"
     open_now = ExceptionCase.objects.filter(reason="unknown_partner", state=CaseState.OPEN)
