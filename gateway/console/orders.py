@@ -166,9 +166,7 @@ def _moments(events: Iterable[Event]) -> Iterator[Moment]:
             title=kind.title if kind else event.name,
             lane=kind.lane if kind else "gateway",
             gap=_span(event.at - before) if before else "",
-            facts=", ".join(
-                f"{name.replace('_', ' ')} {value}" for name, value in event.data.items() if value not in (None, "", [])
-            ),
+            facts=", ".join(f"{name.replace('_', ' ')} {value}" for name, value in event.data.items() if value),
             links=list(_links(event)),
         )
         before = event.at

@@ -5,6 +5,8 @@ compare_…        what differs between a supplier's answer and the book; reads 
 apply_…          writes an answer into the book; the same document twice changes nothing
 as_ordered       an answer with the order's own line numbers, for the ERP
 
+hold             orders that are about to be compared and written
+
 Whoever writes holds the order's row first, so one order has one writer at a time; sums are always made anew from the rows
 behind them, so they cannot drift.
 """
@@ -12,7 +14,7 @@ behind them, so they cannot drift.
 from gateway.order_book.addressing import as_ordered
 from gateway.order_book.answers import compare_acknowledgment
 from gateway.order_book.differences import Difference
-from gateway.order_book.lookup import AmbiguousOrder, find
+from gateway.order_book.lookup import AmbiguousOrder, find, hold
 from gateway.order_book.promises import apply_acknowledgment
 from gateway.order_book.releases import Released, UnusableOrder, release
 from gateway.order_book.shipments import apply_ship_notice, compare_ship_notice, orders_of
@@ -28,6 +30,7 @@ __all__ = [
     "compare_acknowledgment",
     "compare_ship_notice",
     "find",
+    "hold",
     "orders_of",
     "release",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.models import Order
 
 
@@ -32,10 +34,14 @@ def find(partner_id: int, number: str, *, company: str | None = None) -> Order |
     return found[0] if found else None
 
 
-def lock(order: Order) -> None:
-    """Hold the order's row until the transaction ends, and read it as it stands now.
+def hold(orders: Iterable[Order]) -> None:
+    """Hold the rows of these orders until the transaction ends, and read them as they stand now.
 
-    SQLite has no row locks and needs none: it has one writer at a time, from the first statement (BEGIN IMMEDIATE).
+    Whoever compares before applying holds first, or a change may come in between. Taken in the order of their keys, so
+    that two documents about the same orders cannot wait for each other. SQLite has no row locks and needs none: it has one
+    writer at a time, from the first statement of a transaction (BEGIN IMMEDIATE).
     """
-    Order.objects.select_for_update().only("pk").get(pk=order.pk)
-    order.refresh_from_db()
+    for order in sorted(orders, key=lambda order: order.pk):
+        # Not FOR UPDATE: rows that merely refer to the order (documents, events) hold a key share on it already.
+        Order.objects.select_for_update(no_key=True).only("pk").get(pk=order.pk)
+        order.refresh_from_db()

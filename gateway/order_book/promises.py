@@ -11,7 +11,7 @@ from edi_maps.canonical import LineStatus, OrderAcknowledgment
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, Promise
 from gateway.order_book.lines import save_lines, storable
-from gateway.order_book.lookup import lock
+from gateway.order_book.lookup import hold
 from gateway.order_book.readings import (
     CONFIRMS,
     DECIDES,
@@ -31,7 +31,7 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
     unit than the order's is kept as an answer without a quantity: sums never mix units.
     """
-    lock(order)
+    hold([order])
     if Event.objects.filter(name="order.acknowledged", order=order, document=document).exists():
         return
     answers: list[LineAnswer] = []

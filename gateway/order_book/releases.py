@@ -17,7 +17,7 @@ from gateway import events, states
 from gateway.models import ErpConnection, Order, OrderLine, OrderRevision, OrderState
 from gateway.order_book import days
 from gateway.order_book.lines import line_key, plain, save_lines, storable
-from gateway.order_book.lookup import lock
+from gateway.order_book.lookup import hold
 
 Change = Literal["released", "changed", "cancelled", "unchanged", "stale"]
 
@@ -102,7 +102,7 @@ def release(
             order = known.first()
             if order is None:
                 raise
-    lock(order)
+    hold([order])
     return _next(order, version)
 
 

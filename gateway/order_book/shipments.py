@@ -16,7 +16,7 @@ from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, OrderState, ShippedQuantity
 from gateway.order_book.differences import Difference
 from gateway.order_book.lines import LineFinder, other_item, plain, same_unit, save_lines, storable
-from gateway.order_book.lookup import lock
+from gateway.order_book.lookup import hold
 from gateway.order_book.readings import is_stale
 from partners.profiles import AckTerms
 
@@ -54,7 +54,7 @@ def apply_ship_notice(record: ShipNotice, document: Document, orders: Sequence[O
     taken_back = set(before.values_list("line__order", flat=True))
     # By key, so that two notices for the same orders cannot wait for each other.
     for order in Order.objects.filter(pk__in=taken_back | {order.pk for order in orders}).order_by("pk"):
-        lock(order)
+        hold([order])
     if Event.objects.filter(name="order.shipped", document=document).exists():
         return
     touched = set(OrderLine.objects.filter(shipments__in=before))

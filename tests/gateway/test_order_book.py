@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -876,6 +877,26 @@ def test_items_that_were_not_counted_are_said_in_the_event(order):
     shipped(order, ship_notice(item(quantity="5"), item(quantity="5", unit="CA"), item("90")))
     assert sums(order)["10"][3] == 5
     assert Event.objects.get(name="order.shipped").data["uncounted"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_notices_at_once_are_both_counted():
+    if not connection.features.has_select_for_update:
+        pytest.skip("this database has one writer at a time by itself")
+    order = released().order
+    sources = [document("ship_notice") for _ in range(8)]
+
+    def ship(number: int) -> None:
+        try:
+            shipped(
+                Order.objects.get(pk=order.pk), ship_notice(item(quantity="3"), number=f"S-{number}"), sources[number]
+            )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ship, range(8)))
+    assert sums(order)["10"][3] == 24
 
 
 # -- in the order's own terms
