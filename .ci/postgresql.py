@@ -8,7 +8,9 @@ import psycopg
 for url in filter(None, [os.environ.get("DATABASE_URL"), "postgres://postgres@127.0.0.1:5432/postgres"]):
     try:
         with psycopg.connect(url, connect_timeout=2) as connection:
-            allowed = connection.execute("select rolcreatedb or rolsuper from pg_roles where rolname = current_user").fetchone()
+            allowed = connection.execute(
+                "select rolcreatedb or rolsuper from pg_roles where rolname = current_user"
+            ).fetchone()
     except psycopg.Error:
         continue
     if allowed and allowed[0]:
