@@ -61,17 +61,18 @@ class X12Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
     form = X12Form
     max_num = 1
     extra = 0
-    verbose_name_plural = "X12: who they are in an envelope and how we write for them"
+    verbose_name = "X12"
     fieldsets = [
         (
             None,
             {
+                "description": "Who they are in an envelope, and how we write for them.",
                 "fields": [
                     "own_identity",
                     ("their_qualifier", "their_id", "their_group_id"),
                     ("version", "version_suffix", "usage"),
                     "functional_ack",
-                ]
+                ],
             },
         ),
         (
@@ -86,9 +87,9 @@ class As2Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
     model = As2Link
     max_num = 1
     extra = 0
-    verbose_name_plural = "AS2: where they are and how messages are protected"
+    verbose_name = "AS2"
     fieldsets = [
-        (None, {"fields": ["own_identity", "their_name", "url"]}),
+        (None, {"description": "Where they are.", "fields": ["own_identity", "their_name", "url"]}),
         (
             "Protection: what is ticked we demand of them and do ourselves",
             {"fields": [("signed", "encrypted", "compressed", "signed_mdn"), ("digest", "cipher"), "verify_tls"]},
@@ -108,11 +109,12 @@ class AckInline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
         (
             None,
             {
+                "description": "What needs no person. Without these terms: within 24 hours, quantity, price and day exact.",
                 "fields": [
                     "due_after_hours",
                     ("quantity_tolerance_percent", "price_tolerance_percent"),
                     ("days_early", "days_late"),
-                ]
+                ],
             },
         )
     ]
