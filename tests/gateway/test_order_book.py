@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -879,24 +879,45 @@ def test_items_that_were_not_counted_are_said_in_the_event(order):
     assert Event.objects.get(name="order.shipped").data["uncounted"] == 2
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_notices_at_once_are_both_counted():
-    if not connection.features.has_select_for_update:
-        pytest.skip("this database has one writer at a time by itself")
-    order = released().order
-    sources = [document("ship_notice") for _ in range(8)]
+def ships_meanwhile(order: Order, source: Document) -> str:
+    """Another worker applies a notice; what it was told, '' when it could."""
 
-    def ship(number: int) -> None:
+    def ship() -> str:
         try:
-            shipped(
-                Order.objects.get(pk=order.pk), ship_notice(item(quantity="3"), number=f"S-{number}"), sources[number]
-            )
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            shipped(Order.objects.get(pk=order.pk), ship_notice(item(quantity="3")), source)
+        except OperationalError as refused:
+            return str(refused)
         finally:
             connection.close()
+        return ""
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ship, range(8)))
-    assert sums(order)["10"][3] == 24
+    with ThreadPoolExecutor(1) as worker:
+        return worker.submit(ship).result()
+
+
+@pytest.fixture
+def locking_order(transactional_db: None) -> Order:
+    if not connection.features.has_select_for_update:
+        pytest.skip("this database has one writer at a time by itself")
+    return released().order
+
+
+def test_an_order_has_one_writer_at_a_time(locking_order):
+    source = document("ship_notice")
+    with transaction.atomic():
+        order_book.hold([locking_order])
+        assert "lock timeout" in ships_meanwhile(locking_order, source)
+    assert ships_meanwhile(locking_order, source) == ""
+    assert sums(locking_order)["10"][3] == 3
+
+
+def test_a_row_that_refers_to_an_order_does_not_keep_its_writer_waiting(locking_order):
+    source = document("ship_notice")
+    with transaction.atomic():
+        Event.objects.create(name="order.offered", order=locking_order)
+        assert ships_meanwhile(locking_order, source) == ""
 
 
 # -- in the order's own terms
