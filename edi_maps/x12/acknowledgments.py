@@ -303,7 +303,9 @@ def _segment_errors(findings: Iterable[Finding]) -> Iterator[list[str]]:
     """AK3 and AK4 in the order of the segments; the faulty elements of one segment stand under one AK3."""
     places: dict[tuple[int, str], list[Finding]] = {}
     for found in findings:
-        if found.code not in TRANSACTION_SET and found.severity is not Severity.NOTE and found.segment:
+        # What a value means is not the 997's business, unless it is the reason why the set was refused.
+        told = found.severity is Severity.ERROR or _reported(found)
+        if told and found.code not in TRANSACTION_SET and found.segment:
             places.setdefault((found.position or 0, found.segment), []).append(found)
     for (position, segment), here in sorted(places.items()):
         if position == 0:

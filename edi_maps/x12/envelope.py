@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_SEGMENTS: Final = 500_000
 MAX_INTERCHANGES: Final = 10_000
-MAX_SETS: Final = 50_000  #: of one interchange
+MAX_SETS: Final = 20_000  #: of one interchange
 MAX_STRAYS: Final = 100  #: segments outside sets that get a finding of their own
 MAX_SEGMENT_CHARACTERS: Final = 100_000
 MAX_ELEMENTS: Final = 1_000
@@ -516,7 +516,7 @@ class _Reader:
                 self.interchange.findings.append(
                     self.finding("group_header_invalid", segment, element, expected=expected)
                 )
-        if not re.fullmatch(r"\d{1,9}", values[6]):
+        if not re.fullmatch(r"[0-9]{1,9}", values[6]):
             self.group.findings.append(self.finding("group_control_number_invalid", segment, 6))
         elif int(values[6]) in self.group_numbers:
             self.group.findings.append(self.finding("group_control_number_repeated", segment, 6))
@@ -594,16 +594,16 @@ _GS_RULES: Final = {
     1: (re.compile(r"[0-9A-Z]{2}"), "a functional identifier of two letters"),
     2: (re.compile(r".{1,15}"), "a sender code"),
     3: (re.compile(r".{1,15}"), "a receiver code"),
-    4: (re.compile(r"(?:\d\d)?\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"), "a date"),
-    5: (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,2})?"), "a time"),
+    4: (re.compile(r"(?:\d\d)?\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII), "a date"),
+    5: (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,2})?", re.ASCII), "a time"),
     7: (re.compile(r"[0-9A-Z]{1,2}"), "the code of the agency that keeps the standard, X"),
     8: (re.compile(r".{1,12}"), "a version"),
 }
 
 _ISA_RULES: Final = {
-    9: (re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"), "a date, YYMMDD"),
-    10: (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d"), "a time, HHMM"),
-    12: (re.compile(r"\d{5}"), "a version of five digits"),
+    9: (re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII), "a date, YYMMDD"),
+    10: (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d", re.ASCII), "a time, HHMM"),
+    12: (re.compile(r"\d{5}", re.ASCII), "a version of five digits"),
     14: (re.compile(r"[01]"), "0 or 1"),
     15: (re.compile(r"[IPT]"), "P, T or I"),
 }
@@ -625,7 +625,7 @@ def _isa_findings(elements: list[str], values: list[str], offset: int) -> list[F
                     "isa_value", segment="ISA", element=element, offset=offset, value=values[element], expected=words
                 )
             )
-    if not re.fullmatch(r"\d{1,9}", values[13]):
+    if not re.fullmatch(r"[0-9]{1,9}", values[13]):
         findings.append(
             finding("interchange_control_number_invalid", segment="ISA", element=13, offset=offset, value=values[13])
         )
@@ -661,7 +661,8 @@ def _unreadable(code: str, **facts: Any) -> Interchange:
 
 
 _HEADLESS: Final = re.compile(
-    r"(?:GS(?P<gs>[^0-9A-Za-z\s])(?:[^\r\n]*?(?P=gs)){6}[0-9A-Z]{0,12}|ST(?P<st>[^0-9A-Za-z\s])[0-9A-Z]{2,6}(?:(?P=st)[0-9A-Za-z]{0,35}){1,2})"
+    r"(?:GS(?P<gs>[^0-9A-Za-z\s])(?:(?:(?!(?P=gs))[^\r\n])*(?P=gs)){7}[0-9A-Z]{0,12}"
+    r"|ST(?P<st>[^0-9A-Za-z\s])[0-9A-Z]{2,6}(?:(?P=st)[0-9A-Za-z]{0,35}){1,2})"
     r" *(?P<end>\r?\n|\r|[^0-9A-Za-z\s])"
 )
 

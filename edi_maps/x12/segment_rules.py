@@ -24,8 +24,8 @@ _TIME: Final = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,2})?"
 _MONTH_DAY: Final = (
     r"(?:(?:0[13578]|1[02])(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)(?:0[1-9]|[12]\d|30)|02(?:0[1-9]|1\d|2[0-8]))"
 )
-_WHOLE: Final = re.compile(r"-?\d+")
-_DECIMAL: Final = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
+_WHOLE: Final = re.compile(r"-?\d+", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def compile_pattern(node: SegmentNode, delimiters: Delimiters, *, short_dates: bool) -> Callable[[str], object]:
@@ -45,7 +45,8 @@ def compile_pattern(node: SegmentNode, delimiters: Delimiters, *, short_dates: b
     for pattern, _ in reversed(units[required:]):
         tail = f"(?:{pattern}{tail})?"
     # Empty elements at the end say nothing and are let pass.
-    return re.compile(f"{re.escape(node.id)}{head}{tail}(?:{separator})*").fullmatch
+    # ASCII: the digits of other scripts are no digits here.
+    return re.compile(f"{re.escape(node.id)}{head}{tail}(?:{separator})*", re.ASCII).fullmatch
 
 
 def _units(node: SegmentNode, delimiters: Delimiters, short_dates: bool) -> Iterator[tuple[str, bool]]:
@@ -170,7 +171,7 @@ def value_fault(element: Element, value: str, *, short_dates: bool) -> Fault | N
     if element.kind == "DT":
         return None if _is_date(value, short=short_dates) else ("element_date", facts)
     if element.kind == "TM":
-        return None if re.fullmatch(_TIME, value) else ("element_time", facts)
+        return None if re.fullmatch(_TIME, value, re.ASCII) else ("element_time", facts)
     length = len(value)
     if element.kind == "R" or element.kind[0] == "N":
         if not (_DECIMAL if element.kind == "R" else _WHOLE).fullmatch(value):
