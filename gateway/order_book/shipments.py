@@ -52,9 +52,7 @@ def apply_ship_notice(record: ShipNotice, document: Document, orders: Sequence[O
     """
     before = _earlier(record, document.partner_id) if record.purpose in _SUPERSEDES else ShippedQuantity.objects.none()
     taken_back = set(before.values_list("line__order", flat=True))
-    # By key, so that two notices for the same orders cannot wait for each other.
-    for order in Order.objects.filter(pk__in=taken_back | {order.pk for order in orders}).order_by("pk"):
-        hold([order])
+    hold(Order.objects.filter(pk__in=taken_back | {order.pk for order in orders}))
     if Event.objects.filter(name="order.shipped", document=document).exists():
         return
     touched = set(OrderLine.objects.filter(shipments__in=before))
