@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 
 ROOT = Path(__file__).parents[2]
 ORDERS = [f"60000{number:03d}" for number in range(12)]
@@ -57,6 +59,24 @@ def until(holds: Callable[[], Any], what: str, *, within_s: float = 60) -> Any:
     pytest.fail(f"{what} within {within_s:.0f} s")
 
 
+class FreshDatabase:
+    """A database of its own on the PostgreSQL server the suite runs on; on SQLite the data folder is enough."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server if server.startswith("postgres") else ""
+        self.name = f"gateway_kill_{os.getpid()}"
+        self.environment = {"DATABASE_URL": f"{server.rpartition('/')[0]}/{self.name}"} if self._server else {}
+        self._ask("CREATE DATABASE {}")
+
+    def drop(self) -> None:
+        self._ask("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+
+    def _ask(self, statement: LiteralString) -> None:
+        if self._server:
+            with psycopg.connect(self._server, autocommit=True) as connection:
+                connection.execute(sql.SQL(statement).format(sql.Identifier(self.name)))
+
+
 class World:
     """The programs of the test, the folder they share and the keys to them."""
 
@@ -72,8 +92,8 @@ class World:
             "GATEWAY_LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
         }
-        self.environment.pop("DATABASE_URL", None)
-        self.environment.pop("GATEWAY_BROKER_URL", None)
+        self.database = FreshDatabase(os.environ.get("DATABASE_URL", ""))
+        self.environment |= self.database.environment
         self.children: list[subprocess.Popen[bytes]] = []
         self.log = (folder / "output.log").open("ab")
         self.child("reference_erp", "--database", str(folder / "erp.sqlite3"), "--port", str(self.erp_port))
@@ -125,6 +145,7 @@ class World:
         for process in self.children:
             process.kill()
             process.wait()
+        self.database.drop()
         self.log.close()
         self.erp.close()
         self.supplier.close()
