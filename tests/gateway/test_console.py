@@ -715,7 +715,9 @@ MODELS = ["transmission", "interchange", "document", "delivery", "order", "erpco
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_kind_of_row_has_a_list(site, case, model):
-    assert site.get(reverse(f"admin:gateway_{model}_changelist"), follow=True).status_code == 200
+    address = reverse(f"admin:gateway_{model}_changelist")
+    assert site.get(address, follow=True).status_code == 200
+    assert site.get(address, {"q": "4711"}, follow=True).status_code == 200
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "erpconnection"])
