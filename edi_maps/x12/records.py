@@ -33,7 +33,8 @@ from edi_maps.canonical import (
 )
 from edi_maps.findings import Finding, finding
 from edi_maps.mapping import Maker, Sheet, Values, grouped, load
-from edi_maps.x12.elements import Reader, Writer, X12Wire
+from edi_maps.x12.composition import Writer
+from edi_maps.x12.extraction import Reader, X12Wire
 from edi_maps.x12.segments import Loop, Segment
 
 SHEETS: Final = Path(__file__).parent / "sheets"

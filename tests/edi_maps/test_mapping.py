@@ -10,7 +10,8 @@ from edi_maps.mapping import Maker, SheetError, Tag, grouped, put, take, wrapped
 from edi_maps.mapping import load as load_sheet
 from edi_maps.portal_json import SHEETS as PORTAL_SHEETS
 from edi_maps.portal_json import load_sheet as load_portal_sheet
-from edi_maps.x12.elements import Reader, Writer, X12Wire
+from edi_maps.x12.composition import Writer
+from edi_maps.x12.extraction import Reader, X12Wire
 from edi_maps.x12.records import MAPPED, SHEETS
 from edi_maps.x12.segments import Loop, Segment
 

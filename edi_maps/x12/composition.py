@@ -1,0 +1,215 @@
+"""X12 segments out of canonical records: the writing half of the map sheets.
+
+Rows are followed in their order, which is the order of the segments; ``edi_maps.mapping`` tells their language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edi_maps.mapping import Block, Cell, Codes, Entries, Keep, Pairs, Part, Texts, Values, grouped, take, wrapped
+from edi_maps.x12.elements import only
+from edi_maps.x12.segments import COMPONENT
+
+
+class Writer:
+    """Writes one record as segments, in the order of the rows.
+
+    Raises (from ``write``):
+        ValueError: the record lacks what X12 must have, or has a value that X12 has no code or no room for; says which field.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.segments: list[list[str]] = []
+
+    def write(self, block: Block, data: Mapping[str, Any], extra: Mapping[str, Mapping[str, Any]], below: str) -> None:
+        """Write ``data``; ``extra`` is grouped by entry, and ``below`` is the group of the record at hand."""
+        left = extra.get(below, {})
+        for part in block.order:
+            if not part.written_in(self.version):
+                continue
+            if isinstance(part, Values):
+                self._values(part, data, left, below)
+            elif isinstance(part, Entries):
+                self._entries(part, data, extra, below)
+            elif isinstance(part, Texts):
+                self._texts(part, data, left)
+            elif isinstance(part, Keep):
+                self.segments.extend([_sent(value) for value in segment] for segment in left.get(part.name, ()))
+
+    def _values(self, part: Values, data: Mapping[str, Any], left: Mapping[str, Any], below: str) -> None:
+        elements: dict[int, str] = {}
+        codes: dict[int, tuple[Codes, Any]] = {}
+        for cell in part.cells:
+            if not cell.written_in(self.version) or not all(
+                key in elements for _, key, wanted in cell.when if "*" in wanted
+            ):
+                continue
+            value = take(data, cell.path) if cell.path else None
+            if value is None:
+                value = cell.default
+            if value is None:
+                if cell.required:
+                    raise ValueError(f"{_dotted(below, cell.path)} is needed for {part.name}{cell.keys[0]:02d}")
+                continue
+            if any(element in elements for element in cell.keys) and cell.codes is not None:
+                continue
+            self._put(elements, cell, value, below)
+            if cell.codes is not None and cell.codes.closed and isinstance(cell.keys[0], int):
+                codes[cell.keys[0]] = (cell.codes, value)
+        rest: list[Any] = self._pairs(part, part.pairs, elements, data, left, below) if part.pairs is not None else []
+        self._restore(part, elements, codes, left)
+        self._finish(part, elements)
+        while rest:
+            elements = {}
+            assert part.pairs is not None  # noqa: S101 - only pairs leave a rest
+            rest = self._pairs_of(part.pairs, elements, rest)
+            self._restore(part, elements, codes, left)
+            self._finish(part, elements)
+
+    def _put(self, elements: dict[int, str], cell: Cell, value: Any, below: str) -> None:
+        try:
+            text = cell.encode(value)
+        except ValueError as exc:
+            raise ValueError(f"{_dotted(below, cell.path)}: {exc}") from exc
+        if text is None or text == "":
+            return
+        for key, piece in zip(cell.keys, text if isinstance(text, tuple) else (text,), strict=True):
+            if isinstance(key, tuple):
+                number, component = key
+                components = elements.get(number, "").split(COMPONENT)
+                components += [""] * (component - len(components))
+                components[component - 1] = piece
+                elements[number] = COMPONENT.join(components)
+            else:
+                elements[key] = piece
+        for _, key, wanted in cell.when:
+            if single := only(wanted):
+                elements.setdefault(key, single)
+
+    def _pairs(
+        self,
+        part: Values,
+        pairs: Pairs,
+        elements: dict[int, str],
+        data: Mapping[str, Any],
+        left: Mapping[str, Any],
+        below: str,
+    ) -> list[Any]:
+        """Fill the pairs; what found no room, when shared values let it go on in a further segment."""
+        if pairs.field is None:
+            held = {number for number, _ in _left_of(part, left)}
+            free = (number for number in range(pairs.first, pairs.upto, 2) if number not in held)
+            for qualifier, field in pairs.into.items():
+                if (value := data.get(field)) is not None and (number := next(free, 0)):
+                    elements[number], elements[number + 1] = qualifier, value
+            return []
+        number = pairs.first
+        entries = list(data.get(pairs.field, ()))
+        if pairs.shared:
+            return self._pairs_of(pairs, elements, entries)
+        first, second = pairs.names
+        for entry in entries:
+            if number > pairs.upto:
+                raise ValueError(f"{_dotted(below, (pairs.field,))}: {len(entries)} do not fit")
+            try:
+                elements[number] = pairs.codes.code(entry[first]) or "" if pairs.codes else entry[first]
+            except ValueError as exc:
+                raise ValueError(f"{_dotted(below, (pairs.field, first))}: {exc}") from exc
+            elements[number + 1] = pairs.type.encode(entry[second])
+            number += 2
+        return []
+
+    def _pairs_of(self, pairs: Pairs, elements: dict[int, str], entries: list[Any]) -> list[Any]:
+        """Fill one segment with the entries that share its shared values; the entries behind them."""
+        first, second = pairs.names
+        number = pairs.first
+        for index, entry in enumerate(entries):
+            shared = {key: entry[field] for field, key in pairs.shared.items() if field in entry}
+            if number > pairs.upto or any(
+                elements.get(key) != shared.get(key) for key in pairs.shared.values() if number > pairs.first
+            ):
+                return entries[index:]
+            elements.update(shared)
+            elements[number], elements[number + 1] = entry[first], pairs.type.encode(entry[second])
+            number += 2
+        return []
+
+    def _restore(
+        self, part: Values, elements: dict[int, str], codes: dict[int, tuple[Codes, Any]], left: Mapping[str, Any]
+    ) -> None:
+        """Put single values of extra back where nothing else stands, or where the same was said by another code."""
+        if not elements and part.label != part.name:
+            return
+        for number, value in _left_of(part, left):
+            if number in codes:
+                table, name = codes[number]
+                if table[_sent(value)] == name:
+                    elements[number] = _sent(value)
+            elif number not in elements or any(cell.again and number in cell.keys for cell in part.cells):
+                elements[number] = _sent(value)
+
+    def _finish(self, part: Values, elements: dict[int, str]) -> None:
+        if not elements:
+            return
+        for cell in part.cells:
+            if cell.const is not None:
+                elements.setdefault(cell.keys[0], cell.const)
+        for name, key, wanted in part.where:
+            if name == part.name and (single := only(wanted)):
+                elements.setdefault(key, single)
+        self.segments.append([part.name, *(elements.get(number, "") for number in range(1, max(elements) + 1))])
+
+    def _entries(
+        self, part: Entries, data: Mapping[str, Any], extra: Mapping[str, Mapping[str, Any]], below: str
+    ) -> None:
+        entries: Any = data.get(part.field) or ()
+        named = (
+            [(key, {"key": key, "value": value}) for key, value in entries.items()]
+            if part.as_map and entries
+            else list(enumerate(entries))
+        )
+        for key, entry in named:
+            place = f"{_at(below, part.field) if below else part.field}/{key}"
+            before = len(self.segments)
+            if own := entry.get("extra"):
+                self.write(
+                    part.block, entry, {_at(place, below): group for below, group in grouped(own).items()}, place
+                )
+            else:
+                self.write(part.block, entry, extra, place)
+            if len(self.segments) == before or self.segments[before][0] != part.name:
+                self.segments.insert(before, [part.name])
+
+    def _texts(self, part: Texts, data: Mapping[str, Any], left: Mapping[str, Any]) -> None:
+        value = take(data, part.field)
+        if not value:
+            return
+        texts = list(value) if part.is_list else wrapped(value, part.width)
+        constants = {key: single for _, key, wanted in part.where if (single := only(wanted))}
+        for number, value in _left_of(part, left):
+            constants.setdefault(number, _sent(value))
+        for start in range(0, len(texts), len(part.keys)):
+            elements = constants | dict(zip(part.keys, texts[start : start + len(part.keys)], strict=False))
+            self.segments.append([part.name, *(elements.get(number, "") for number in range(1, max(elements) + 1))])
+
+
+def _left_of(part: Part, left: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """The single values of extra that stood in this part, by element."""
+    for address, value in left.items():
+        if address.startswith(part.label) and (number := address[len(part.label) :]).isdecimal():
+            yield int(number), value
+
+
+def _at(place: str, below: str) -> str:
+    return f"{place}/{below}" if below else place
+
+
+def _sent(value: Any) -> str:
+    return COMPONENT.join(value) if isinstance(value, list | tuple) else str(value)
+
+
+def _dotted(below: str, path: tuple[Any, ...]) -> str:
+    return ".".join([*below.split("/"), *(str(step) for step in path)] if below else [str(step) for step in path])
