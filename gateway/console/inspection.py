@@ -22,6 +22,9 @@ MAX_SHOWN_BYTES: Final = 128 * 1024
 MAX_PARSED_BYTES: Final = 2 * 1024 * 1024
 _MAX_SEGMENTS: Final = 1_500
 
+#: Unicode categories: control, format, surrogate, private use.
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
+
 _WHO: Final = {
     "partner": "the supplier",
     "buyer": "procurement",
@@ -124,17 +127,16 @@ def text_of(data: bytes) -> str:
 
 
 def visible(text: str) -> str:
-    """Control characters as their pictures, direction overrides and other formats as their code points."""
+    """Control characters, direction overrides and other formats by their code points; line ends and tabs as they are."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_visible(character) for character in text)
+    return "".join(_visible(character) for character in text.replace("\r\n", "\n"))
 
 
 def _visible(character: str) -> str:
-    if character in "\n\t" or not unicodedata.category(character).startswith(("Cc", "Cf", "Cs", "Co")):
+    if character in "\n\t" or unicodedata.category(character) not in _INVISIBLE:
         return character
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else f"‹U+{code:04X}›"
+    return f"‹U+{ord(character):04X}›"
 
 
 def findings_of(findings: object) -> list[FoundHere]:

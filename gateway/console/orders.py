@@ -13,14 +13,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import Truncator
 from django.views.decorators.http import require_safe
 
+from edi_maps import canonical
+from edi_maps.canonical import PurchaseOrder
+from gateway import order_book
 from gateway.console.access import show, staff_page
+from gateway.console.inspection import visible
 from gateway.events import EVENTS
-from gateway.models import Delivery, Document, Event, Order, OrderLine, Transmission
+from gateway.models import Delivery, Document, Event, Order, OrderLine, OrderRevision, Transmission
 from gateway.order_book.lines import plain
+from partners.profiles import Direction
 
 _MAX_EVENTS: Final = 400
+_MAX_REVISIONS: Final = 20
 _BAR: Final = 120  #: width of a line's bar, in units of its SVG
 #: Steps of the machinery that say nothing to a buyer, unless asked for.
 _TECHNICAL: Final = frozenset(
@@ -77,7 +84,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         title=f"Order {order.number}",
         order=order,
         lines=[_row(line) for line in order.lines.order_by("pk")],
-        revisions=order.revisions.order_by("-number"),
+        revisions=list(_revisions(order)),
         documents=order.documents.order_by("-pk")[:50],
         cases=order.cases.order_by("state", "-pk")[:20],
         moments=list(_moments(events)),
@@ -87,6 +94,18 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         answered=_answered(order),
         bar=_BAR,
     )
+
+
+def _revisions(order: Order) -> Iterator[tuple[OrderRevision, list[str]]]:
+    """The newest revisions, newest first, each with what it changed of the one before."""
+    rows = list(order.revisions.order_by("-number")[: _MAX_REVISIONS + 1])
+    records = [canonical.load(row.record) for row in rows]
+    for index, row in enumerate(rows[:_MAX_REVISIONS]):
+        new, old = records[index], records[index + 1] if index + 1 < len(records) else None
+        if isinstance(new, PurchaseOrder) and isinstance(old, PurchaseOrder):
+            yield row, list(order_book.changes(old, new)) or ["Nothing the supplier needs to know."]
+        else:
+            yield row, []
 
 
 def _answered(order: Order) -> bool:
@@ -160,16 +179,33 @@ def _events(order: Order, *, everything: bool) -> tuple[list[Event], bool]:
 def _moments(events: Iterable[Event]) -> Iterator[Moment]:
     before: datetime | None = None
     for event in events:
-        kind = EVENTS.get(event.name)
+        title, lane = _told(event)
         yield Moment(
             event=event,
-            title=kind.title if kind else event.name,
-            lane=kind.lane if kind else "gateway",
+            title=title,
+            lane=lane,
             gap=_span(event.at - before) if before else "",
-            facts=", ".join(f"{name.replace('_', ' ')} {value}" for name, value in event.data.items() if value),
+            facts=", ".join(_fact(name, value) for name, value in event.data.items() if value),
             links=list(_links(event)),
         )
         before = event.at
+
+
+def _told(event: Event) -> tuple[str, str]:
+    """Title and lane. Where a document arrived depends on which way it went."""
+    if (
+        event.name == "document.relayed"
+        and event.document is not None
+        and event.document.direction == Direction.INBOUND
+    ):
+        return "Arrived in the ERP", "erp"
+    kind = EVENTS.get(event.name)
+    return (kind.title, kind.lane) if kind else (event.name, "gateway")
+
+
+def _fact(name: str, value: object) -> str:
+    text = ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+    return f"{name.replace('_', ' ')} {visible(Truncator(text).chars(40))}"
 
 
 def _links(event: Event) -> Iterator[tuple[str, str]]:

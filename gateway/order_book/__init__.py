@@ -3,6 +3,7 @@
 release          an order as the ERP has it now → the book; tells a change from an echo
 compare_…        what differs between a supplier's answer and the book; reads only
 apply_…          writes an answer into the book; the same document twice changes nothing
+changes          what one revision changed of the one before, in words
 as_ordered       an answer with the order's own line numbers, for the ERP
 
 hold             orders that are about to be compared and written
@@ -14,6 +15,7 @@ behind them, so they cannot drift.
 from gateway.order_book.addressing import as_ordered
 from gateway.order_book.answers import compare_acknowledgment
 from gateway.order_book.differences import Difference
+from gateway.order_book.history import changes
 from gateway.order_book.lookup import AmbiguousOrder, find, hold
 from gateway.order_book.promises import apply_acknowledgment
 from gateway.order_book.releases import Released, UnusableOrder, release
@@ -27,6 +29,7 @@ __all__ = [
     "apply_acknowledgment",
     "apply_ship_notice",
     "as_ordered",
+    "changes",
     "compare_acknowledgment",
     "compare_ship_notice",
     "find",

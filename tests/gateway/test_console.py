@@ -556,7 +556,9 @@ def test_a_long_message_is_cut_on_screen(site, document):
     assert len(page.content) < 200_000
 
 
-@pytest.mark.parametrize(("part", "shown"), [("raw", "␂"), ("payload", "BAK*00*AC"), ("answer", "an MDN")])
+@pytest.mark.parametrize(
+    ("part", "shown"), [("raw", "‹U+0002›wrapped"), ("payload", "BAK*00*AC"), ("answer", "an MDN")]
+)
 def test_each_part_of_a_message_is_shown_and_recorded(site, document, part, shown):
     document.transmission.raw = Blob.put(b"\x02wrapped")
     document.transmission.save()
@@ -685,6 +687,24 @@ def test_the_timeline_knows_the_message_that_came_before_its_order_was_known(sit
     states.advance(document.transmission, "stored")
     names = [m.event.name for m in site.get(reverse("console:order", args=[document.order.pk])).context["moments"]]
     assert "transmission.stored" in names
+
+
+def test_what_came_from_the_supplier_arrives_in_the_lane_of_the_erp(site, document):
+    states.advance(document, DocumentState.RELAYED)
+    [moment] = [
+        moment
+        for moment in site.get(reverse("console:order", args=[document.order.pk])).context["moments"]
+        if moment.event.name == "document.relayed"
+    ]
+    assert (moment.title, moment.lane) == ("Arrived in the ERP", "erp")
+
+
+def test_a_revision_says_what_it_changed(site, order):
+    first = order.revisions.get()
+    record = {**first.record, "lines": [{**first.record["lines"][0], "quantity": "120"}]}
+    order.revisions.create(number=2, record=record, fingerprint="x")
+    page = words(site.get(reverse("console:order", args=[order.pk])))
+    assert "Line 10: quantity 100 → 120" in page
 
 
 def test_a_late_answer_is_marked(site, order):

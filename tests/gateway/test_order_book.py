@@ -323,6 +323,26 @@ def test_release_outside_a_transaction_is_refused(transactional_db):
         )
 
 
+def test_a_revision_is_told_in_words():
+    before = purchase_order(LINE_10, LINE_20, parties=[{"role": "ship_to", "name": "Dock 1"}])
+    after = purchase_order(
+        {**LINE_10, "line_number": "0010", "quantity": "120", "unit_price": None, "dates": {}},
+        {**LINE_10, "line_number": "30", "quantity": "7"},
+        currency="USD",
+        parties=[{"role": "ship_to", "id": "D2"}],
+    )
+    assert list(order_book.changes(before, after)) == [
+        "Currency EUR → USD",
+        "Ship to Dock 1 → D2",
+        "Line 0010: quantity 100 → 120",
+        "Line 0010: price 2.5 → none",
+        "Line 0010: wanted for 2026-04-10 → none",
+        "Line 30: new, 7 EA",
+        "Line 20: deleted",
+    ]
+    assert list(order_book.changes(before, before)) == []
+
+
 # -- find
 
 
