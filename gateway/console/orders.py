@@ -205,7 +205,7 @@ def _told(event: Event) -> tuple[str, str]:
 
 def _fact(name: str, value: object) -> str:
     text = ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
-    return f"{name.replace('_', ' ')} {visible(Truncator(text).chars(40))}"
+    return f"{name.replace('_', ' ')} {visible(Truncator(text).chars(24))}"
 
 
 def _links(event: Event) -> Iterator[tuple[str, str]]:
