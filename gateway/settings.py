@@ -201,7 +201,7 @@ RETRY_SCHEDULE_MIN = {
     "partner": [0.1, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300],
 }
 #: A delivery whose worker died this often is poison: dead letter, its neighbours go on.
-POISON_AFTER = 3
+POISON_AFTER = int(_number("GATEWAY_POISON_AFTER", 3, least=1))
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
 

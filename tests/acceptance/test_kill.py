@@ -43,6 +43,16 @@ company.supplier_config(folder=Path(folder), port=int(port), gateway_url=gateway
 print(keys["CASTRA"])
 """
 
+#: Prints what is not finished.
+STANDING = """
+import django
+django.setup()
+from gateway.models import Delivery, Document, ExceptionCase
+print(list(Delivery.objects.exclude(state="delivered").values_list("kind", "state", "attempts", "crashes", "last_error")))
+print(list(Document.objects.exclude(state="relayed").values_list("type", "number", "state")))
+print(list(ExceptionCase.objects.values_list("reason", "summary")))
+"""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -50,13 +60,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(holds: Callable[[], Any], what: str, *, within_s: float = 60) -> Any:
+def until(
+    holds: Callable[[], Any], what: str, *, within_s: float = 100, otherwise: Callable[[], str] = lambda: ""
+) -> Any:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if found := holds():
             return found
         time.sleep(0.05)
-    pytest.fail(f"{what} within {within_s:.0f} s")
+    pytest.fail(f"{what} within {within_s:.0f} s. {otherwise()}")
 
 
 class FreshDatabase:
@@ -89,6 +101,7 @@ class World:
             "GATEWAY_ERP_POLL_S": "0.3",
             "GATEWAY_POLL_S": "0.5",
             "GATEWAY_LEASE_S": "5",
+            "GATEWAY_POISON_AFTER": "100",  # a row that is met by three kills in a row is not to blame here
             "GATEWAY_LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
         }
@@ -136,6 +149,17 @@ class World:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         until(answers, f"a listener on port {port}")
+
+    def standing(self) -> str:
+        """What the gateway's own rows say, for a test that failed."""
+        asked = subprocess.run(
+            [sys.executable, "-c", STANDING],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        return asked.stdout + asked.stderr + (self.folder / "output.log").read_text(errors="replace")[-3000:]
 
     def effects(self) -> list[dict[str, Any]]:
         effects: list[dict[str, Any]] = self.erp.get("/admin/effects").json()
@@ -282,7 +306,11 @@ def test_kill_nine_in_the_middle_of_the_main_job_loses_and_doubles_nothing(world
     def all_there() -> bool:
         return len(world.effects()) >= expected and not rest.is_alive() and not as2.is_alive()
 
-    until(all_there, f"{expected} documents in the ERP (seed {seed})")
+    def standing() -> str:
+        threads = f"REST supplier {sorted(rest.promised)}, AS2 supplier {sorted(as2.promised)}"
+        return f"{len(world.effects())} effects; {threads}; {world.standing()}"
+
+    until(all_there, f"{expected} documents in the ERP (seed {seed})", otherwise=standing)
     gateway.terminate()
     assert gateway.wait(20) == 0
     effects = world.effects()
