@@ -210,11 +210,14 @@ def _header(text: str, at: int, offset: int) -> _Header:
         terminator, end = "\n", newline.end()  # CR LF, or a blank in front of it, ends the lines of this file
     elif terminator >= "\xc2" and (tail := re.compile(r"[\x80-\xbf]{1,3}").match(text, end)):
         terminator, end = terminator + tail.group(), tail.end()  # one character of UTF-8
-    for name, value in (("segment terminator", terminator), ("component separator", component)):
-        if not value and name == "component separator":
-            continue  # ISA16 left out: nothing in the interchange is composite
-        reason = _unfit(value, separator, terminator if name == "component separator" else "")
-        if reason and not (name == "component separator" and value.isalnum()):
+    for name, value, others in (
+        ("element separator", separator, ()),
+        ("segment terminator", terminator, (separator,)),
+        ("component separator", component, (separator, terminator)),
+    ):
+        if name == "component separator" and (not value or value.isalnum()):
+            continue  # ISA16 was left out, or is a placeholder: nothing in the interchange is composite
+        if reason := _unfit(value, *others):
             findings.append(
                 finding("delimiter_invalid", segment="ISA", offset=offset, which=name, value=value, reason=reason)
             )
@@ -240,6 +243,8 @@ def _unfit(value: str, *others: str) -> str:
         return "it is blank"
     if value.isalnum() and value.isascii():
         return "letters and digits are data"
+    if value in {".", "-"}:
+        return "it occurs in numbers"
     return "it is used for two things" if value in others else ""
 
 
@@ -275,7 +280,7 @@ def _loose_header(text: str, at: int, separator: str) -> tuple[list[str], str, s
         pieces[16] = component
     end = at + len(body)
     if terminator and terminator == newline:
-        end = text.find(newline, end) + 1
+        end = text.index(newline, end) + 1
     return pieces, component, terminator, end
 
 

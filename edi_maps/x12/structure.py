@@ -62,8 +62,9 @@ class SegmentNode:
     elements: tuple[Element, ...]
     rules: tuple[tuple[str, tuple[int, ...]], ...]  #: relational conditions: P R E C L with the elements they tie
     depth: int  #: how many loops of the tree it stands in, the root not counted
-    edges: dict[str, tuple[Edge, ...]] = field(default_factory=dict)  #: what may come next, by identifier
-    recover: dict[str, Edge] = field(default_factory=dict)  #: what should have come before, where it belongs
+    # The nodes of a guide point at each other: printing one must not print them all.
+    edges: dict[str, tuple[Edge, ...]] = field(default_factory=dict, repr=False)  #: what may come next, by identifier
+    recover: dict[str, Edge] = field(default_factory=dict, repr=False)  #: what came too late, where it belongs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,9 +88,9 @@ class Guide:
     version: str  #: "004010"
     name: str
     start: SegmentNode  #: ST
-    nodes: list[SegmentNode]
-    identifiers: frozenset[str]  #: of every segment that has a place in the set
-    levels: dict[str, SegmentNode]  #: for a set with HL segments: level code → the HL of that level; else empty
+    nodes: list[SegmentNode] = field(repr=False)
+    identifiers: frozenset[str] = field(repr=False)  #: of every segment that has a place in the set
+    levels: dict[str, SegmentNode] = field(repr=False)  #: for a set with HL segments: level code → the HL of that level; else empty
 
 
 @functools.cache

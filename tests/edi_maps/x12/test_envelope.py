@@ -162,6 +162,17 @@ def test_isa11_separates_repetitions_only_from_00402_on(version, standard, repet
     assert scan(wire(interchange(*transaction_set(*ORDER), isa=header)))[0].delimiters.repetition == repetition
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("*", "."), ("*", "-"), ("~\n", "A"), ("~\n", " "), ("~\n", "*"), ("~\n", ">")],
+    ids=["decimal point", "minus", "letter", "blank", "terminator separates", "terminator is component"],
+)
+def test_a_delimiter_that_cannot_delimit_refuses_the_interchange(old, new):
+    found = scan(wire(GOOD).replace(old.encode(), new.encode()))[0]
+    assert "delimiter_invalid" in codes(found.findings)
+    assert (found.note, found.groups) == ("004", [])
+
+
 def test_text_is_utf_8_when_it_is_and_latin_1_otherwise():
     text = document("BEG*00*SA*PO-1**20260924", "N1*BY*M\xfcller", "PO1*1*5*EA")
     assert segments(text)[2].get(2) == "Müller"
