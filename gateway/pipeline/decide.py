@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from edi_maps import canonical, formats, x12
 from edi_maps.findings import Verdict
-from gateway import exception_queue, outbox, states
+from gateway import exception_queue, order_book, outbox, states
 from gateway.erp.port import ErpError, ErpOrder
 from gateway.models import (
     CaseState,
@@ -30,7 +30,6 @@ from gateway.models import (
     DocumentState,
     ErpConnection,
     ExceptionCase,
-    Interchange,
     Transmission,
     TransmissionState,
 )
@@ -78,6 +77,7 @@ def accept(case: ExceptionCase, *, actor: str, note: str = "") -> None:
         orders = apply.orders_of(document)
         if orders is None:
             raise NotPossible("Its order is not in the order book: it can be replayed when the order is there.")
+        order_book.hold(orders)
         states.advance(document, DocumentState.TRANSLATED, actor=actor)
         apply.carry_out(document, record, orders, now=timezone.now())
     exception_queue.resolve(case, exception_queue.Resolution.ACCEPTED, actor=actor, note=note)
@@ -203,19 +203,20 @@ def _same_set(document: Document, interchanges: list[x12.Interchange]) -> x12.Tr
 
 
 def _replay_transmission(transmission: Transmission, actor: str) -> None:
-    """A message refused or unreadable is read again as if it came now; its partner has had an answer already."""
+    """Documents that came in a repeated interchange are taken all the same; an unreadable message is read again."""
     if transmission.payload is None:
         raise NotPossible(
             "It was never unwrapped: without a good signature its content counts for nothing. Ask for it again."
         )
-    if transmission.documents.exclude(state=DocumentState.REJECTED).exists():
-        raise NotPossible("Documents of this message are in work already; replay them one by one.")
     if transmission.state == TransmissionState.REFUSED:
         raise NotPossible("It was refused at the door and its sender told so: ask for it again.")
-    for interchange in Interchange.objects.filter(transmission=transmission, repeats__isnull=False):
-        raise NotPossible(
-            f"Interchange {interchange.control_number} counts as a repeat; discard it, or ask for a new number."
-        )
+    rejected = list(transmission.documents.filter(state=DocumentState.REJECTED).order_by("pk"))
+    for document in rejected:
+        _replay_document(document, actor)
+    if rejected:
+        return
+    if transmission.documents.exists():
+        raise NotPossible("Its documents are in work already; replay them one by one.")
     outbox.enqueue(
         DeliveryKind.TRANSLATE, f"translate:{transmission.uid}:{uuid.uuid4().hex[:8]}", transmission=transmission
     )

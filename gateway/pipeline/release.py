@@ -97,7 +97,7 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
         record=canonical.dump(record),
     )
     states.advance(document, DocumentState.TRANSLATED)
-    if released.change != "released" and released.order.lines.filter(shipped__gt=0).exists():
+    if released.after_shipment:
         _hold_change_after_ship(document)
         return document
     agreement = profile.agreement(record.type, Direction.OUTBOUND)

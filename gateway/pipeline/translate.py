@@ -213,16 +213,17 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
         "receiver": storable(f"{read.receiver_qualifier}:{read.receiver_id}"[:40]),
         "control_number": storable(read.control_number[:20]),
     }
-    first = None
-    if read.has_header and read.control_number:
-        first = Interchange.objects.filter(partner_id=profile.id, repeats=None, **ends).first()
+    same = Interchange.objects.filter(partner_id=profile.id, repeats=None, **ends)
+    known = read.has_header and bool(read.control_number)
+    if known and (own := same.filter(transmission=transmission).first()):
+        return own  # the message is read anew
     return Interchange.objects.create(
         transmission=transmission,
         partner_id=profile.id,
         usage=storable(read.usage[:1]),
         verdict=verdict_of(read.findings),
         findings=[found.as_dict() for found in read.findings],
-        repeats=first,
+        repeats=same.first() if known else None,
         **ends,
     )
 

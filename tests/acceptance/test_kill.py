@@ -6,173 +6,22 @@ are the ERP's own journal and what was promised to the suppliers, as sets.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
-ROOT = Path(__file__).parents[2]
+from tests.acceptance.world import World, until
+
 ORDERS = [f"60000{number:03d}" for number in range(12)]
 AS2_ORDERS = [f"70000{number:03d}" for number in range(4)]
 KILLS = 6
-
-#: Onboards everybody in the data folder of the gateway under test, and prints the API key of the REST supplier.
-SET_UP = """
-import sys, django
-django.setup()
-from pathlib import Path
-from django.core.management import call_command
-from django.utils import timezone
-from gateway.demo import company
-folder, erp_url, token, supplier_url, gateway_url, port = sys.argv[1:]
-call_command("migrate", interactive=False, verbosity=0)
-keys = company.set_up(folder=Path(folder), erp_url=erp_url, erp_token=token, supplier_url=supplier_url, now=timezone.now())
-company.supplier_config(folder=Path(folder), port=int(port), gateway_url=gateway_url)
-print(keys["CASTRA"])
-"""
-
-#: Prints what is not finished.
-STANDING = """
-import django
-django.setup()
-from gateway.models import Delivery, Document, ExceptionCase
-print(list(Delivery.objects.exclude(state="delivered").values_list("kind", "state", "attempts", "crashes", "last_error")))
-print(list(Document.objects.exclude(state="relayed").values_list("type", "number", "state")))
-print(list(ExceptionCase.objects.values_list("reason", "summary")))
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(
-    holds: Callable[[], Any], what: str, *, within_s: float = 100, otherwise: Callable[[], str] = lambda: ""
-) -> Any:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"{what} within {within_s:.0f} s. {otherwise()}")
-
-
-class FreshDatabase:
-    """A database of its own on the PostgreSQL server the suite runs on; on SQLite the data folder is enough."""
-
-    def __init__(self, server: str) -> None:
-        self._server = server if server.startswith("postgres") else ""
-        self.name = f"gateway_kill_{os.getpid()}"
-        self.environment = {"DATABASE_URL": f"{server.rpartition('/')[0]}/{self.name}"} if self._server else {}
-        self._ask("CREATE DATABASE {}")
-
-    def drop(self) -> None:
-        self._ask("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-
-    def _ask(self, statement: LiteralString) -> None:
-        if self._server:
-            with psycopg.connect(self._server, autocommit=True) as connection:
-                connection.execute(sql.SQL(statement).format(sql.Identifier(self.name)))
-
-
-class World:
-    """The programs of the test, the folder they share and the keys to them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.gateway_port, self.erp_port, self.supplier_port = free_port(), free_port(), free_port()
-        self.environment = {
-            **os.environ,
-            "GATEWAY_DATA_DIR": str(folder),
-            "GATEWAY_ERP_POLL_S": "0.3",
-            "GATEWAY_POLL_S": "0.5",
-            "GATEWAY_LEASE_S": "5",
-            "GATEWAY_POISON_AFTER": "100",  # a row that is met by three kills in a row is not to blame here
-            "GATEWAY_LOG_LEVEL": "ERROR",
-            "DJANGO_SETTINGS_MODULE": "gateway.settings",
-        }
-        self.database = FreshDatabase(os.environ.get("DATABASE_URL", ""))
-        self.environment |= self.database.environment
-        self.children: list[subprocess.Popen[bytes]] = []
-        self.log = (folder / "output.log").open("ab")
-        self.child("reference_erp", "--database", str(folder / "erp.sqlite3"), "--port", str(self.erp_port))
-        self.listening(self.erp_port)
-        token = (folder / "erp.sqlite3.token").read_text().strip()
-        self.erp = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.erp_port}", headers={"Authorization": f"Bearer {token}"}, trust_env=False
-        )
-        addresses = [f"http://127.0.0.1:{port}" for port in (self.erp_port, self.supplier_port, self.gateway_port)]
-        self.api_key = subprocess.run(
-            [sys.executable, "-c", SET_UP, str(folder), addresses[0], token, *addresses[1:], str(self.supplier_port)],
-            cwd=ROOT,
-            env=self.environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        self.child("as2_supplier", "--config", str(folder / "acme.json"))
-        self.listening(self.supplier_port)
-        self.supplier = httpx.Client(base_url=f"http://127.0.0.1:{self.supplier_port}", timeout=30, trust_env=False)
-
-    def child(self, *arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=self.log,
-            stdin=subprocess.DEVNULL,
-        )
-        self.children.append(process)
-        return process
-
-    def gateway(self) -> subprocess.Popen[bytes]:
-        return self.child("up", "--port", str(self.gateway_port))
-
-    def listening(self, port: int) -> None:
-        def answers() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        until(answers, f"a listener on port {port}")
-
-    def standing(self) -> str:
-        """What the gateway's own rows say, for a test that failed."""
-        asked = subprocess.run(
-            [sys.executable, "-c", STANDING],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
-        return asked.stdout + asked.stderr + (self.folder / "output.log").read_text(errors="replace")[-3000:]
-
-    def effects(self) -> list[dict[str, Any]]:
-        effects: list[dict[str, Any]] = self.erp.get("/admin/effects").json()
-        return effects
-
-    def close(self) -> None:
-        for process in self.children:
-            process.kill()
-            process.wait()
-        self.database.drop()
-        self.log.close()
-        self.erp.close()
-        self.supplier.close()
 
 
 @pytest.fixture

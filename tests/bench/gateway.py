@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.acceptance.test_kill import World
+from tests.acceptance.world import World
 from tests.bench.measure import Bench, Result, Void, percentile
 
 LINES: Final = 20

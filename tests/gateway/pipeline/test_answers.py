@@ -336,6 +336,31 @@ def test_a_repeated_interchange_is_not_applied_twice(acme_order, acme, erp, take
     assert Interchange.objects.filter(direction="inbound", repeats__isnull=False).count() == 1
 
 
+def test_a_repeated_interchange_with_new_content_is_taken_when_a_person_says_so(acme_order, acme, erp, take, drain):
+    take(interchange(ack_set(acme_order.number)), partner=acme, message_id="m1")
+    drain()
+    other = erp.release()
+    poll_erp()
+    take(interchange(ack_set(other.number)), partner=acme, message_id="m2")
+    drain()
+    assert Delivery.objects.filter(kind="erp").count() == 1
+    decide.replay(ExceptionCase.objects.get(), actor="ann", note="Their counter was reset.")
+    drain()
+    assert set(Delivery.objects.filter(kind="erp").values_list("document__number", "state")) == {
+        (acme_order.number, "delivered"),
+        (other.number, "delivered"),
+    }
+
+
+def test_a_message_read_anew_is_not_its_own_repeat(acme, take, drain):
+    take(b"ISA*00*", partner=acme)
+    drain()
+    decide.replay(ExceptionCase.objects.get(), actor="ann")
+    drain()
+    assert [case.reason for case in ExceptionCase.objects.filter(state="open")] == ["unreadable_message"]
+    assert not Interchange.objects.exclude(repeats=None).exists()
+
+
 def test_a_partner_cannot_pose_as_another_inside_the_envelope(acme_order, acme, take, drain):
     take(interchange(ack_set(acme_order.number), sender="OTHERCO"), partner=acme)
     drain()
