@@ -1,0 +1,142 @@
+"""``manage.py edi`` as scripts see it: JSON lines, bytes and exit codes, never a traceback."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from edi_maps.x12 import read
+from tests.edi_maps.x12.documents import FIXTURES, ORDER, document
+
+
+def run(*arguments):
+    """Standard output and exit code."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command("edi", *map(str, arguments), stdout=out, stderr=err)
+    except SystemExit as exc:
+        return out.getvalue(), exc.code
+    return out.getvalue(), 0
+
+
+def lines(*arguments):
+    out, code = run("read", *arguments)
+    return [json.loads(line) for line in out.splitlines()], code
+
+
+def test_read_gives_one_line_per_set_and_exit_code_0():
+    (line,), code = lines(FIXTURES / "850_store_order.edi")
+    assert code == 0
+    assert list(line) == [
+        *("file", "interchange", "group", "set", "code", "version", "type", "verdict", "findings", "record")
+    ]
+    assert (line["interchange"], line["group"], line["set"], line["code"]) == ("000000101", "101", "0001", "850")
+    assert (line["version"], line["type"], line["verdict"]) == ("004010", "purchase_order", "accepted")
+    assert line["record"]["number"] == "PO-4711"
+
+
+def test_read_says_1_when_a_set_is_rejected_and_judges_each_by_itself():
+    found, code = lines(FIXTURES / "855_one_of_three_refused.edi")
+    assert ([line["verdict"] for line in found], code) == (["accepted", "rejected", "accepted"], 1)
+    finding = found[1]["findings"][0]
+    assert (finding["code"], finding["segment"], finding["position"], finding["element"], finding["value"]) == (
+        *("element_code", "ACK", 4, 1),
+        "XX",
+    )
+    assert finding["fix"].startswith("Use one of: AA, AC")
+
+
+def test_a_broken_envelope_has_a_line_of_its_own(tmp_path):
+    path = tmp_path / "cut.edi"
+    path.write_bytes(document(*ORDER).replace(b"IEA*1*000000101~\n", b""))
+    (envelope, one), code = lines(path)
+    assert (envelope["code"], envelope["findings"][0]["code"], code) == (None, "interchange_trailer_missing", 1)
+    assert (one["code"], one["verdict"]) == ("850", "rejected")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00\xff" * 100])
+def test_read_says_2_when_there_is_nothing_to_read(tmp_path, content):
+    path = tmp_path / "what.edi"
+    path.write_bytes(content)
+    (line,), code = lines(path)
+    assert (line["code"], line["findings"][0]["code"], code) == (None, "unreadable", 2)
+
+
+def test_a_file_that_is_not_there_is_a_line_and_the_others_are_read():
+    found, code = lines("no-such-file.edi", FIXTURES / "850_store_order.edi")
+    assert ([line["verdict"] for line in found], code) == (["rejected", "accepted"], 2)
+
+
+def test_a_997_is_read_as_what_it_acknowledges(tmp_path):
+    out, _ = run("ack", FIXTURES / "855_one_of_three_refused.edi")
+    path = tmp_path / "ack.edi"
+    path.write_text(out)
+    (line,), code = lines(path)
+    assert (line["type"], line["record"]["status"], code) == ("functional_acknowledgment", "P", 0)
+
+
+def test_ack_answers_in_the_sender_s_separators():
+    out, code = run("ack", FIXTURES / "850_seven_faults.edi")
+    assert code == 1
+    answer = read(out.encode("latin-1"))[0]
+    assert (answer.receiver_id, answer.groups[0].functional_id) == ("NORTHMILL", "FA")
+    assert "AK3*CUR*4**2~" in out
+
+
+def test_write_reads_back_as_the_same_record(tmp_path):
+    (line,), _ = lines(FIXTURES / "855_partial_backorder.edi")
+    record = tmp_path / "answer.json"
+    record.write_text(json.dumps(line["record"]))
+    out, code = run("write", record, "--as", "855", "--version", "004010")
+    written = tmp_path / "answer.edi"
+    written.write_text(out)
+    (again,), _ = lines(written)
+    assert code == 0
+    assert again["record"] == line["record"]
+
+
+@pytest.mark.parametrize(
+    ("content", "set_code", "words"),
+    [
+        ("not json", "850", "Expecting value"),
+        ("{}", "850", "no canonical record"),
+        ('{"type": "purchase_order"}', "850", "number"),
+        (
+            '{"type": "purchase_order", "number": "PO-1", "ordered_on": "2026-09-24"}',
+            "856",
+            "written as 850, not as 856",
+        ),
+        ("[" * 100_000, "850", "recursion"),
+    ],
+)
+def test_write_refuses_in_words(tmp_path, content, set_code, words):
+    record = tmp_path / "record.json"
+    record.write_text(content)
+    with pytest.raises(CommandError, match=words):
+        run("write", record, "--as", set_code)
+
+
+@pytest.mark.django_db
+def test_a_partner_nobody_knows_is_said():
+    with pytest.raises(CommandError, match="no trading partner has the code 'NOBODY'"):
+        run("read", FIXTURES / "850_store_order.edi", "--partner", "NOBODY")
+
+
+def test_explain_prints_the_document_in_words():
+    out, code = run("explain", FIXTURES / "850_store_order.edi")
+    assert code == 0
+    assert "PO102 Quantity ordered: 120" in out
+
+
+def test_explain_writes_a_page(tmp_path):
+    page = tmp_path / "page.html"
+    _, code = run("explain", FIXTURES / "850_seven_faults.edi", "--html", page)
+    assert code == 1
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_explain_of_a_missing_file_is_an_error_in_words():
+    with pytest.raises(CommandError, match="No such file"):
+        run("explain", "no-such-file.edi")
