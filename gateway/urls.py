@@ -1,7 +1,9 @@
 """Every address of the gateway."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from gateway.endpoints import as2, error_handlers, health, portal_json, problems, rest
 
@@ -12,6 +14,7 @@ handler500 = error_handlers.server_error
 urlpatterns = [
     path("admin/console/", include("gateway.console.urls")),  # before the admin, which answers everything below it
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}gateway/icon.svg")),
     # With or without a slash: a redirected POST is a lost message.
     re_path(r"^as2/?$", as2.receive_message, name="as2"),
     path("v1/purchase-orders", rest.PurchaseOrders.as_view()),

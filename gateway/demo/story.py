@@ -67,6 +67,7 @@ class Story:
         self._rest_supplier()
         self._portal_supplier()
         self._repeats_and_bad_input()
+        self._something_to_decide()
         self._nothing_lost_nothing_doubled()
         say(f"Story told in {time.monotonic() - self._began:.1f} s.")
 
@@ -75,14 +76,16 @@ class Story:
         password = secrets.token_urlsafe(9)
         get_user_model().objects.create_superuser("demo", password=password)
         order = Order.objects.get(number=_ACME)
-        self._say("")
-        self._say("Look at it (staff account of this run only: user demo, password " + password + ")")
-        self._say(f"  exception queue, orders, messages  {self._url}/admin/")
-        self._say(f"  timeline of order {order.number}        {self._url}/admin/gateway/order/{order.pk}/change/")
-        self._say(
-            f"  the API as Castra                  curl -H 'Authorization: Bearer {self._keys['CASTRA']}' "
-            f"{self._url}/v1/purchase-orders"
-        )
+        for line in (
+            "",
+            f"Look at it (staff account of this run only: user demo, password {password})",
+            f"  what waits for a person      {self._url}/admin/console/queue/",
+            f"  order {order.number}, timeline   {self._url}/admin/console/orders/{order.pk}/",
+            f"  partners and their terms     {self._url}/admin/partners/tradingpartner/",
+            f"  the API, as Castra           curl -H 'Authorization: Bearer {self._keys['CASTRA']}' "
+            f"{self._url}/v1/purchase-orders",
+        ):
+            self._say(line)
         self._say("Ctrl-C ends it.")
         if self._gateway is not None:
             self._gateway.wait()
@@ -220,6 +223,17 @@ class Story:
             )
         for error in answer.json()["errors"]:
             self._say(f"          {error['detail']}")
+
+    def _something_to_decide(self) -> None:
+        with self._step("CASTRA ships 30 bearing caps where 24 are ordered: held, for you to decide"):
+            with self._client("CASTRA") as api:
+                body = read_json(FILES / "castra_over_delivery.json")
+                answer = api.post("/v1/ship-notices", json=body, headers={"Idempotency-Key": "castra-ship-2"})
+                self._check(answer.status_code == 202, f"POST ship notice: {answer.status_code} {answer.text[:300]}")
+            self._until(
+                lambda: ExceptionCase.objects.filter(state=CaseState.OPEN, reason="ship_notice_differs").first(),
+                "a case about the over-delivery",
+            )
 
     def _nothing_lost_nothing_doubled(self) -> None:
         with self._step("the ERP's own journal: six documents, each applied once"):

@@ -33,6 +33,9 @@ class ErpConnection(models.Model):
     blocked_reason = models.TextField(blank=True)
     polled_at = models.DateTimeField(null=True, editable=False)
 
+    class Meta:
+        verbose_name = "ERP connection"
+
     def __str__(self) -> str:
         return self.code
 
