@@ -95,7 +95,9 @@ def _finding(error: Any) -> Finding:
             return finding("value_not_number", pointer=pointer(*steps), value=str(error["input"])[:80])
     value = error["input"]
     shown = str(value)[:80] if isinstance(value, str | int | float) else None
-    return finding("json_value", pointer=pointer(*steps), value=shown, reason=error["msg"].removeprefix("Value error, "))
+    return finding(
+        "json_value", pointer=pointer(*steps), value=shown, reason=error["msg"].removeprefix("Value error, ")
+    )
 
 
 def _read_portal(data: bytes, sheet: str) -> tuple[CanonicalRecord | None, list[Finding]]:

@@ -90,7 +90,9 @@ class Guide:
     start: SegmentNode  #: ST
     nodes: list[SegmentNode] = field(repr=False)
     identifiers: frozenset[str] = field(repr=False)  #: of every segment that has a place in the set
-    levels: dict[str, SegmentNode] = field(repr=False)  #: for a set with HL segments: level code → the HL of that level; else empty
+    levels: dict[str, SegmentNode] = field(
+        repr=False
+    )  #: for a set with HL segments: level code → the HL of that level; else empty
 
 
 @functools.cache
