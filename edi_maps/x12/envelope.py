@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Bounds of one file. Above them reading stops with a finding, so that no input costs unbounded time or memory.
 MAX_BYTES: Final = 32 * 1024 * 1024
-MAX_SEGMENTS: Final = 500_000
+MAX_SEGMENTS: Final = 250_000
 MAX_INTERCHANGES: Final = 10_000
 MAX_SETS: Final = 20_000  #: of one interchange
 MAX_STRAYS: Final = 100  #: segments outside sets that get a finding of their own

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from edi_maps.findings import Finding, Severity, finding, verdict_of
+from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from edi_maps.x12 import records
 from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.acknowledgments import read_functional_acknowledgment
@@ -135,12 +135,19 @@ def _read_set(transaction_set: TransactionSet, group: Group, interchange: Interc
     if transaction_set.record is not None:
         transaction_set.type = transaction_set.record.type
     # What the guide refused already need not be refused once more for its meaning.
-    refused = {(found.position, found.element, found.component) for found in structural if found.element}
+    structural = list(_softened(structural, relaxed))
+    refused = {
+        (found.position, found.element, found.component)
+        for found in structural
+        if found.element and found.severity is Severity.ERROR
+    }
     meaning = [found for found in meaning if (found.position, found.element, found.component) not in refused]
     transaction_set.findings = list(_softened([*here, *structural, *meaning], relaxed))
     # The whole interchange is atomic: a broken envelope takes its sets along, though each keeps its record.
     envelope_errors = (found for found in (*interchange.findings, *group.findings) if found.severity is Severity.ERROR)
     transaction_set.verdict = verdict_of((*transaction_set.findings, *envelope_errors))
+    if transaction_set.record is None and code not in ACKNOWLEDGMENTS:
+        transaction_set.verdict = Verdict.REJECTED  # whatever the findings say, there is nothing to accept
 
 
 def _softened(findings: Iterable[Finding], relaxed: frozenset[str]) -> Iterator[Finding]:

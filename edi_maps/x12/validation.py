@@ -46,6 +46,7 @@ class _Walk:
         self.findings: list[Finding] = []
         self.hierarchy: Hierarchy | None = None
         self.segment = Segment([""])
+        self.counts: dict[tuple[int, str], int] = {}  #: loops so far, by parent and kind
 
     def run(self, segments: Sequence[Segment]) -> None:
         """The hot loop: per good segment one look-up for the place and one match for the content."""
@@ -151,7 +152,13 @@ class _Walk:
         return self.stack[-1]
 
     def check_repeat(self, parent: Loop, identifier: str, limit: int) -> None:
-        if len(self.findings) <= MAX_FINDINGS and sum(loop.id == identifier for loop in parent.loops) == limit + 1:
+        """Count the loops of one kind, but only from where there are more loops of any kind than it may have."""
+        key = (id(parent), identifier)
+        if key in self.counts:
+            self.counts[key] += 1
+        else:
+            self.counts[key] = sum(loop.id == identifier for loop in parent.loops)
+        if self.counts[key] == limit + 1:
             self.report("loop_repeat", limit=limit)
 
     def end(self, node: SegmentNode, last: Segment) -> None:
@@ -193,6 +200,8 @@ class _Walk:
             self.report(code, **facts)
 
     def report_missing(self, missing: tuple[str, ...]) -> None:
+        if len(self.findings) > MAX_FINDINGS:
+            return  # looking would cost more than there is to say
         for identifier in missing:
             seen = any(segment.elements[0] == identifier for loop in self.stack for segment in loop.segments)
             if not seen and not any(child.id == identifier for loop in self.stack for child in loop.loops):

@@ -86,6 +86,12 @@ def test_what_an_approximate_guide_dislikes_is_a_warning():
     assert sets(document(*body))[0].verdict is Verdict.REJECTED
 
 
+def test_without_a_record_there_is_nothing_to_accept():
+    lenient = frozenset({"element_missing", "record_incomplete"})
+    (one,) = sets(document("BEG*00*SA***20260924", "PO1*1*5*EA"), relaxed=lenient)
+    assert (one.record, one.verdict) == (None, Verdict.REJECTED)
+
+
 def test_a_set_without_a_guide_is_refused_in_words():
     (one,) = sets(document(*ORDER).replace(b"ST*850", b"ST*820"))
     assert codes(one.findings) == ["set_not_supported"]

@@ -90,6 +90,11 @@ def test_findings_are_capped_and_that_is_said():
     assert findings[-1].code == "findings_capped"
 
 
+def test_loops_far_beyond_their_limit_are_said_once():
+    findings = walk(document(BEG, *["N1*BY*North Mill"] * 60_000, "PO1*1*5*EA"))[1]
+    assert places(findings) == [("loop_repeat", "N1", 203, None)]
+
+
 def test_a_set_without_trailer_still_says_what_else_is_missing():
     data = document("CUR*BY*USD").replace(b"SE*3*0001~\n", b"")
     assert places(walk(data)[1]) == [("segment_missing", "BEG", 2, None), ("segment_missing", "PO1", 3, None)]
