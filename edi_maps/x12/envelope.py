@@ -365,6 +365,10 @@ class _Reader:
             return stop
         chunk = self.text if at == 0 and stop == len(self.text) else self.text[at:stop]
         plain = chunk.isascii()
+        # Where every line break follows a terminator, none is inside a segment.
+        breaks = chunk.count("\n") + chunk.count("\r")
+        tidy = sum(chunk.count(terminator + end) * len(end) for end in ("\n", "\r\n"))
+        wrapped = breaks > tidy and terminator not in ("\n", "\r")
         blanks = "".join(blank for blank in _BLANKS if blank not in (separator, delimiters.component))
         width = len(terminator)
         for raw in chunk.split(terminator):
@@ -377,11 +381,11 @@ class _Reader:
                 offset += len(raw) - len(raw.lstrip(blanks))
             if not plain and not content.isascii():
                 content = _decoded(content)
-            if "\n" in content or "\r" in content:
+            if wrapped and ("\n" in content or "\r" in content):
                 content = self.joined(content, separator, offset)
             elements = content.split(separator, MAX_ELEMENTS)
             segment = Segment(elements, 0, offset, content)
-            if len(content) > MAX_SEGMENT_CHARACTERS or len(elements) > MAX_ELEMENTS:
+            if len(content) > MAX_ELEMENTS and (len(content) > MAX_SEGMENT_CHARACTERS or len(elements) > MAX_ELEMENTS):
                 self.cut(segment)
             identifier = elements[0]
             if identifier in _CONTROL_IDS:
