@@ -278,7 +278,20 @@ class Maker:
             (name, Maker(kind.model)) for name, kind in kinds.items() if kind.model is not None and not kind.many
         )
 
+        #: Nothing to turn into a tuple, a record or a dictionary of its own: most of the many small records of a document.
+        self._flat = not (self._tuples or self._nested or self._fresh)
+
     def __call__(self, values: dict[str, Any]) -> Any:
+        state = self._template | (values if self._flat else self._finished(values))
+        record = _NEW(self.model)
+        _SET_STATE(record, state)
+        # Shared by all records of the class: they are frozen, and a copy takes a copy of it.
+        _SET_FIELDS(record, self._names)
+        _SET_EXTRA(record, None)
+        _SET_PRIVATE(record, None)
+        return record
+
+    def _finished(self, values: dict[str, Any]) -> dict[str, Any]:
         for name, entry_maker in self._tuples:
             if name in values:
                 entries = values[name]
@@ -288,17 +301,10 @@ class Maker:
         for name, maker in self._nested:
             if name in values:
                 values[name] = maker(values[name])
-        state = self._template | values
         for name in self._fresh:
             if name not in values:
-                state[name] = {}
-        record = _NEW(self.model)
-        _SET_STATE(record, state)
-        # Shared by all records of the class: they are frozen, and a copy takes a copy of it.
-        _SET_FIELDS(record, self._names)
-        _SET_EXTRA(record, None)
-        _SET_PRIVATE(record, None)
-        return record
+                values[name] = {}
+        return values
 
 
 #: The slots of a pydantic model, set directly: half the time of making a record goes into looking them up by name.

@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from edi_maps.findings import Finding, finding
-from edi_maps.mapping import Block, Cell, Entries, Key, Pairs, Part, Texts, Values, ValueType, missing, put, take
+from edi_maps.mapping import (
+    Block,
+    Cell,
+    Condition,
+    Entries,
+    Key,
+    Pairs,
+    Part,
+    Texts,
+    Values,
+    ValueType,
+    missing,
+    put,
+    take,
+)
 from edi_maps.x12 import elements
 from edi_maps.x12.elements import TYPES, holds, only
 from edi_maps.x12.segments import COMPONENT, Loop, Segment
@@ -56,11 +70,19 @@ class Reader:
     def read(self, block: Block, scope: Loop | Segment, data: _Data) -> _Data:
         """Fill ``data`` with the fields that ``block`` finds in ``scope``, and return what it has no home for."""
         left: _Data = {}
-        if type(scope) is Loop:
-            self._walk(block, scope, data, left, set())
-        else:
-            self._offer(block, scope.elements[0], scope, data, left, set())  # type: ignore[union-attr]  # no Loop: a Segment
+        self.fill(block, scope, data, left)
         return left
+
+    def fill(self, block: Block, scope: Loop | Segment, data: _Data, left: _Data) -> None:
+        """As ``read``, into a ``left`` that is there already."""
+        if isinstance(scope, Loop):
+            self._walk(block, scope, data, left, set())
+            return
+        taken: set[Part] = set()
+        for taker in block.plans.get(scope.elements[0], ()):
+            if taker(self, scope, data, left, taken):
+                return
+        self.keep(scope, left)
 
     def _walk(self, block: Block, scope: Loop, data: _Data, left: _Data, taken: set[Part]) -> None:
         plans = block.plans
@@ -77,17 +99,13 @@ class Reader:
             if loop.id == "HL":
                 continue
             if loop.id in block.entered:
-                self._offer(block, loop.id, loop, data, left, taken)
+                for taker in plans.get(loop.id, ()):
+                    if taker(self, loop, data, left, taken):
+                        break
+                else:
+                    self.keep(loop, left)
             else:  # only a wrapper to the sheet, such as CTT around CTT and AMT
                 self._walk(block, loop, data, left, taken)
-
-    def _offer(
-        self, block: Block, name: str, thing: Loop | Segment, data: _Data, left: _Data, taken: set[Part]
-    ) -> None:
-        for taker in block.plans.get(name, ()):
-            if taker(self, thing, data, left, taken):
-                return
-        self.keep(thing, left)
 
     def problem(self, code: str, segment: Segment, element: int | None, value: str | None, **facts: Any) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -126,11 +144,11 @@ def every_segment(thing: Loop | Segment) -> Iterator[Segment]:
 
 
 def _takes_values(part: Values) -> _Taker:
-    fits = _fitting(part)
+    fits = _fitting(part.name, part.where)
     plain, special, known = _laid_out(part)
     pairs = part.pairs
     once = pairs is None or not pairs.shared
-    silent = sorted(known - {number for number, _, _, _ in plain} - {number for number, _, _, _ in special})
+    silent = sorted(known - {row[0] for row in plain} - {row[0] for row in special})
     if pairs is not None:
         known |= set(range(pairs.first, pairs.upto + 1))
 
@@ -144,23 +162,27 @@ def _takes_values(part: Values) -> _Taker:
         sent: list[str] = (thing if type(thing) is Segment else thing.segments[0]).elements
         size = len(sent)
         used = 1
-        for number, field, decode, weight in plain:
+        for number, within, field, decode, weight in plain:
             if number < size and (value := sent[number].strip()):
                 used += weight
+                record = data if within is None else data.setdefault(within, {})
                 if decode is None:
-                    data[field] = value
+                    record[field] = value
                 else:
                     try:
-                        data[field] = decode(value)
+                        record[field] = decode(value)
                     except ValueError:
                         _refuse(reader, part, thing, number, value, left)
         for number in silent:
             if number < size and sent[number]:
                 used += 1
-        for number, cell, keeps_code, weight in special:
+        for number, cell, beside, keeps_code, weight in special:
             if number < size and (value := sent[number].strip()):
                 used += weight
-                _take_cell(reader, cell, keeps_code, part.label, thing, number, value, data, left)
+                if beside is not None and not beside(thing):
+                    left[f"{part.label}{number:02d}"] = value
+                elif not (cell.again and data.get(cell.path[0]) == value):
+                    _take_cell(reader, cell, keeps_code, part.label, thing, number, value, data, left)
         if pairs is not None and size > pairs.first:
             used += _take_pairs(reader, pairs, part.label, thing, data, left)
         if used != size - sent.count(""):
@@ -170,16 +192,21 @@ def _takes_values(part: Values) -> _Taker:
     return taker
 
 
-def _laid_out(
-    part: Values,
-) -> tuple[list[tuple[int, str, Any, int]], list[tuple[int, Cell, bool, int]], set[int]]:
-    """The rows by element: plain ones (element, field, decode, weight), all others, and all elements that are known.
+#: A row that fills a field of the record or of a record nested in it: (element, nested record, field, decode, weight).
+_Plain = tuple[int, str | None, str, Callable[[Any], Any] | None, int]
+
+#: Any other row: (element, row, test of its ``when``, whether the code as sent must be kept, weight).
+_Special = tuple[int, Cell, Callable[[Any], bool] | None, bool, int]
+
+
+def _laid_out(part: Values) -> tuple[list[_Plain], list[_Special], set[int]]:
+    """The rows by element, and all elements that are known.
 
     The weight counts an element once, however many rows read it: a segment whose filled elements are all counted has said
     nothing the sheet does not know.
     """
-    plain: list[tuple[int, str, Any, int]] = []
-    special: list[tuple[int, Cell, bool, int]] = []
+    plain: list[_Plain] = []
+    special: list[_Special] = []
     known: set[int] = {key for name, key, wanted in part.where if name == part.name and only(wanted)}
     if part.pairs is not None:
         known |= set(part.pairs.shared.values())
@@ -201,14 +228,14 @@ def _laid_out(
         for number in numbers:
             weight = 0 if number in counted else 1
             counted.add(number)
-            if (
-                len(cell.path) == 1
-                and cell.keys == (number,)
-                and not (keeps_code or cell.when or cell.again or cell.const is not None)
-            ):
-                plain.append((number, cell.path[0], cell.decode, weight))
-            else:
-                special.append((number, cell, keeps_code, weight))
+            simple = cell.keys == (number,) and not (keeps_code or cell.when or cell.again or cell.const is not None)
+            match cell.path:
+                case (str(field),) if simple:
+                    plain.append((number, None, field, cell.decode, weight))
+                case (str(within), str(field)) if simple:
+                    plain.append((number, within, field, cell.decode, weight))
+                case _:
+                    special.append((number, cell, _fitting(part.name, cell.when), keeps_code, weight))
     return plain, special, known
 
 
@@ -255,9 +282,6 @@ def _take_cell(
     if cell.const is not None:
         if value != cell.const:
             left[address] = value
-        return
-    if cell.when and not holds(cell.when, segment):
-        left[address] = value
         return
     try:
         read = raw if cell.decode is None else cell.decode(raw)
@@ -327,15 +351,16 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, thing: Any, data: _Dat
 
 
 def _takes_entry(part: Entries) -> _Taker:
-    fits = _fitting(part)
+    fits = _fitting(part.name, part.where)
     field = part.field
 
     def taker(reader: Reader, thing: Any, data: _Data, left: _Data, _taken: set[Part]) -> bool:
         if fits is not None and not fits(thing):
             return False
         entry: _Data = {}
+        inner: _Data = {}
         before = len(reader.findings)
-        inner = reader.read(part.block, thing, entry)
+        reader.fill(part.block, thing, entry, inner)
         maker = part.block.maker
         key: Any
         if maker is None:
@@ -366,21 +391,18 @@ def _takes_entry(part: Entries) -> _Taker:
 
 
 def _takes_texts(part: Texts) -> _Taker:
-    fits = _fitting(part)
+    fits = _fitting(part.name, part.where)
     known = {key for name, key, wanted in part.where if name == part.name and only(wanted)}
 
     def taker(reader: Reader, thing: Any, data: _Data, left: _Data, _taken: set[Part]) -> bool:
         """False: the segment says more than its texts, and a later row or extra must take it whole."""
         if fits is not None and not fits(thing):
             return False
-        values, more = [], {}
-        for number, sent in enumerate(next(every_segment(thing)).elements):
-            if not sent or not number or not (value := sent.strip()):
-                continue
-            if number in part.keys:
-                values.append(value)
-            elif number not in known:
-                more[f"{part.label}{number:02d}"] = reader.as_sent(value)
+        sent = _elements(thing)
+        values = [value for number in part.keys if number < len(sent) and (value := sent[number].strip())]
+        more: _Data = {}
+        if len(values) + len(known) + 1 != len(sent) - sent.count(""):
+            _keep_rest(reader, part.label, sent, known.union(part.keys), more)
         if more:
             if not part.is_last or any(left.get(address, value) != value for address, value in more.items()):
                 return False
@@ -396,17 +418,21 @@ def _takes_texts(part: Texts) -> _Taker:
     return taker
 
 
-def _fitting(part: Part) -> Callable[[Any], bool] | None:
-    """The test of a part's ``where``; None when it takes everything."""
-    if not part.where:
+def _fitting(part_name: str, conditions: tuple[Condition, ...]) -> Callable[[Any], bool] | None:
+    """The test of a ``where`` or ``when``; None when there is none. Most ask for one element of the segment itself."""
+    if not conditions:
         return None
-    if len(part.where) == 1:
-        [(name, key, wanted)] = part.where
-        if name == part.name and isinstance(key, int) and not wanted & {"*", "#", ""}:
+    if len(conditions) == 1:
+        [(name, key, wanted)] = conditions
+        if name == part_name and isinstance(key, int):
+            if wanted == {"*"}:
+                return lambda thing: len(sent := _elements(thing)) > key and bool(sent[key].strip())
+            if not wanted & {"*", "#", ""}:
+                return lambda thing: len(sent := _elements(thing)) > key and sent[key].strip() in wanted
+    return lambda thing: holds(conditions, thing)
 
-            def fits(thing: Any) -> bool:
-                sent = (thing if type(thing) is Segment else thing.segments[0]).elements
-                return len(sent) > key and sent[key].strip() in wanted
 
-            return fits
-    return lambda thing: holds(part.where, thing)
+def _elements(thing: Any) -> list[str]:
+    """The elements of a segment, or of the first segment of a loop."""
+    elements_sent: list[str] = (thing if type(thing) is Segment else thing.segments[0]).elements
+    return elements_sent

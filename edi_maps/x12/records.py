@@ -176,6 +176,7 @@ class _Place:
     """Where in the hierarchy a level stands: its order and its package."""
 
     order: dict[str, Any] | None = None
+    inherited: dict[str, Any] = field(default_factory=dict)  #: what items take over from the order
     package: dict[str, Any] | None = None
     item: dict[str, Any] | None = None
 
@@ -212,22 +213,26 @@ def _ship_notice(tree: Loop, reader: Reader) -> CanonicalRecord | None:
                 shipment.segments += level.segments
                 shipment.loops += [loop for loop in level.loops if loop.id != "HL"]
             case "O":
-                place = _Place(_read(reader, blocks["order"], level), place.package)
-                _name_store(place.order)
-                orders.append(place.order)  # type: ignore[arg-type]  # just made
+                order = _read(reader, blocks["order"], level)
+                _name_store(order)
+                orders.append(order)
+                inherited: dict[str, Any] = {name: order[name] for name in _OF_ORDER if name in order}
+                place = _Place(order, inherited, place.package)
             case "T" | "P":
                 place = _package(reader, level, place, packages, items)
             case "I":
-                item = _read(reader, blocks["item"], level)
-                place = _Place(place.order, place.package, _placed(item, place))
+                item = _placed(_read(reader, blocks["item"], level), place)
                 items.append(item)
+                if level.loops:
+                    place = _Place(place.order, place.inherited, place.package, item)
             case _:
                 kept: dict[str, Any] = {}
                 reader.keep(Loop("HL", level.segments, [loop for loop in level.loops if loop.id != "HL"]), kept)
                 owner = place.item or place.package or place.order
                 target = left if owner is None else owner.setdefault("extra", {})
                 target.setdefault("HL", []).extend(kept["HL"])
-        waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
+        if level.loops:
+            waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
     left |= reader.read(blocks["shipment"], shipment, data)
     _fill(data, orders, packages, items)
     return _document(sheet("856"), data, left, tree, reader)
@@ -248,17 +253,15 @@ def _read(reader: Reader, block: Any, scope: Loop) -> dict[str, Any]:
     return data
 
 
-def _name_store(order: dict[str, Any] | None) -> None:
-    if order is None:
-        return
+def _name_store(order: dict[str, Any]) -> None:
     ids = {party.role: party.id for party in reversed(order.get("parties", ())) if party.id}
     if store := next((ids[role] for role in _STORE_ROLES if role in ids), None):
         order["store"] = store
 
 
 def _placed(item: dict[str, Any], place: _Place) -> dict[str, Any]:
-    if place.order is not None and "order_number" not in item:
-        item.update({name: place.order[name] for name in _OF_ORDER if name in place.order})
+    if "order_number" not in item:
+        item |= place.inherited
     if place.package is not None:
         item["package_id"] = place.package["id"]
     return item
@@ -295,7 +298,7 @@ def _package(
             place.item["package_id"] = package["id"]
         else:
             place.item.setdefault("extra", {}).setdefault("packages", []).append(package["id"])
-    below = _Place(place.order, package)
+    below = _Place(place.order, place.inherited, package)
     if inner is not None:
         items.append(_placed(_read(reader, blocks["item"], inner), below))
     return below
@@ -346,20 +349,14 @@ def _fill(
     data: dict[str, Any], orders: list[dict[str, Any]], packages: list[dict[str, Any]], items: list[dict[str, Any]]
 ) -> None:
     """Give the notice its orders, packages and items. An order is named only where it says more than its items do."""
-    known = {tuple(item.get(name) for name in _OF_ORDER) for item in items}
-    told = [
-        order
-        for order in orders
-        if order.keys() - set(_OF_ORDER) or tuple(order.get(name) for name in _OF_ORDER) not in known
-    ]
-    fallback = next(
-        (ref.value for ref in data.get("references", ()) if ref.kind == "purchase_order" and ref.value), None
-    )
+    told = [order for order in orders if order.keys() - set(_OF_ORDER)]
+    if len(told) < len(orders):
+        known = {_key(item) for item in items}
+        told = [order for order in orders if order.keys() - set(_OF_ORDER) or _key(order) not in known]
+    fallback = _order_in(data)
     for item in items:
-        if "order_number" not in item:
-            own = (ref.value for ref in item.get("references", ()) if ref.kind == "purchase_order" and ref.value)
-            if number := next(own, fallback):
-                item["order_number"] = number
+        if "order_number" not in item and (number := _order_in(item) or fallback):
+            item["order_number"] = number
     blocks = sheet("856").blocks
     for name, block_name, entries in (
         ("orders", "order", told),
@@ -369,6 +366,13 @@ def _fill(
         maker: Maker | None = blocks[block_name].maker
         if entries and maker is not None:
             data[name] = [maker(entry) for entry in entries]
+
+
+def _order_in(values: dict[str, Any]) -> str | None:
+    """The order number among the references."""
+    return next(
+        (each.value for each in values.get("references", ()) if each.kind == "purchase_order" and each.value), None
+    )
 
 
 # -- 856, writing
