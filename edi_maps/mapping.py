@@ -32,7 +32,8 @@ Rows
                 wraps what is written.
     ``pairs``   qualifier and value side by side, repeated up to ``upto``: entries of ``field`` made of the two names in
                 ``names``, with ``shared`` values that stand once for all of them; ``into`` sends some qualifiers to fields
-                of their own (a trailing ``[]`` appends), on reading only when ``field`` is there too.
+                of their own (a trailing ``[]`` appends), on reading only when ``field`` is there too. ``required``
+                refuses to write the segment without any.
     ``keep``    wire parts without a home that are written back here.
 
 Every row may have ``where`` (only this occurrence: a value, a list of values, ``*`` anything, ``#`` a whole number, ``""``
@@ -206,6 +207,7 @@ class Pairs:
     shared: Mapping[str, Key]
     into: Mapping[str, str]
     maker: Maker | None
+    required: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -430,7 +432,7 @@ _ROW_KEYS: Final = {
     "at": {"field", "codes", "const", "default", "required", "when", "implies"},
     "each": {"field", "map", "block"},
     "texts": {"field", "from", "width"},
-    "pairs": {"field", "upto", "names", "codes", "shared", "into"},
+    "pairs": {"field", "upto", "names", "codes", "shared", "into", "required"},
     "keep": set[str](),
 }
 _COMMON_KEYS: Final = {"where", "only", "since", "until"}
@@ -640,6 +642,7 @@ class _Loader:
             shared={name: self.wire.address(at)[1] for name, at in row.get("shared", {}).items()},
             into=row.get("into", {}),
             maker=maker,
+            required=row.get("required", False),
         )
 
     def _keep(self, block: Block, row: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from edi_maps.mapping import (
     take,
 )
 
-_NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?")
+_NUMBER = re.compile(r"-?(?=[0-9.]{1,31}$)[0-9]+(?:\.[0-9]+)?")
 
 
 class JsonWire:
@@ -242,7 +242,11 @@ def holds(conditions: tuple[Condition, ...], scope: Mapping[str, Any]) -> bool:
     for name, key, wanted in conditions:
         value = dig(scope.get(name), key)
         text = "" if value is None else str(value)
-        if text not in wanted and not (text and "*" in wanted) and not ("#" in wanted and text.isdecimal()):
+        if (
+            text not in wanted
+            and not (text and "*" in wanted)
+            and not ("#" in wanted and text.isascii() and text.isdecimal())
+        ):
             return False
     return True
 

@@ -108,6 +108,8 @@ class Writer:
             return []
         number = pairs.first
         entries = list(data.get(pairs.field, ()))
+        if pairs.required and elements and not entries:
+            raise ValueError(f"{_dotted(below, (pairs.field,))} is needed for {part.name}{pairs.first:02d}")
         if pairs.shared:
             return self._pairs_of(pairs, elements, entries)
         first, second = pairs.names

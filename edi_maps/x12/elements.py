@@ -15,7 +15,7 @@ from edi_maps.x12.segments import Loop, Segment
 #: Six-digit dates: 70 to 99 are of the last century. No partner sends an order of 1969, and some date things years ahead.
 PIVOT: Final = 70
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _ADDRESS = re.compile(r"([A-Z][A-Z0-9]{1,2})(\d\d)(?:-(\d))?")
 
 
@@ -47,7 +47,7 @@ def read_integer(text: str) -> int:
 def read_moment(parts: tuple[str, str]) -> datetime:
     """A day and ``HHMM[SS[D[D]]]``. X12 names no zone here: read, and written, as UTC. Without a time: midnight."""
     day, clock = parts
-    if not re.fullmatch(r"(?:\d{4}|\d{6,8})?", clock):
+    if not re.fullmatch(r"(?:[0-9]{4}|[0-9]{6,8})?", clock):
         raise ValueError(clock)
     hundredths = int((clock[6:] + "00")[:2])
     return datetime.combine(
@@ -105,6 +105,10 @@ def value_at(thing: Segment | Loop, name: str, key: Key) -> str:
 def holds(conditions: tuple[Condition, ...], thing: Segment | Loop) -> bool:
     for name, key, wanted in conditions:
         value = value_at(thing, name, key)
-        if value not in wanted and not (value and "*" in wanted) and not ("#" in wanted and value.isdecimal()):
+        if (
+            value not in wanted
+            and not (value and "*" in wanted)
+            and not ("#" in wanted and value.isascii() and value.isdecimal())
+        ):
             return False
     return True

@@ -502,6 +502,18 @@ def _marked(package: dict[str, Any]) -> dict[str, Any]:
     return package | {"marks": ({"kind": "sscc", "value": f"00{number}"}, *marks)}
 
 
+def _name_of(level: _Level) -> str:
+    """Where in the record a level comes from, to stand before the field that cannot be written."""
+    match level.code:
+        case "I":
+            return f"items.{level.rank}."
+        case "T" | "P":
+            return f"packages[{level.values['id']}]."
+        case "O":
+            return f"orders[{level.values['order_number']}]."
+    return ""
+
+
 def _notice(data: dict[str, Any], writer: Writer) -> None:
     blocks = sheet("856").blocks
     extra = grouped(data.get("extra", {}))
@@ -510,6 +522,9 @@ def _notice(data: dict[str, Any], writer: Writer) -> None:
     for number, parent, level in levels:
         writer.segments.append(["HL", str(number), str(parent or ""), level.code, "1" if level.children else "0"])
         own = extra if level.code == "S" else grouped(level.values.get("extra", {}))
-        writer.write(blocks[_BLOCKS[level.code]], level.values, own, "")
+        try:
+            writer.write(blocks[_BLOCKS[level.code]], level.values, own, "")
+        except ValueError as exc:
+            raise ValueError(f"{_name_of(level)}{exc}") from exc
     totals = {"line_count": len(levels)} | data.get("totals", {})
     writer.write(blocks["totals"], {"totals": totals}, extra, "")

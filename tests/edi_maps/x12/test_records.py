@@ -1,11 +1,14 @@
 """What documents of the field mean, in the many ways they say it."""
 
 import os
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edi_maps.canonical import (
     Carrier,
@@ -490,6 +493,14 @@ class TestWriting:
                 ),
                 "lines.0.product_ids: 11 do not fit",
             ),
+            (
+                ShipNotice(
+                    shipment_number="1",
+                    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+                    items=(ShippedItem(order_line="10"),),
+                ),
+                "items.0.product_ids is needed for LIN02",
+            ),
             (PurchaseOrderChange(number="1"), "no X12 map sheet for 'purchase_order_change'"),
             (
                 OrderAcknowledgment(type="change_acknowledgment", order_number="1", disposition=Disposition.ACCEPTED),
@@ -513,6 +524,58 @@ def test_a_set_without_a_sheet_is_said_to_have_none():
     record, findings = build(Loop(""), "997", "004010")
     assert record is None
     assert [found.code for found in findings] == ["no_map_sheet"]
+
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "x12"
+ODD = st.sampled_from(
+    [
+        "",
+        " ",
+        "0",
+        "-1",
+        "9" * 40,
+        "1e9",
+        "٣",
+        "²",
+        "20261341",
+        "2026-09-24",
+        "AB",
+        "*",
+        "~",
+        ">",
+        "\x00",
+        "é",
+        "HL",
+        "YB",
+        "S",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(FIXTURES.glob("85*.edi"))), st.data())
+def test_no_change_to_a_document_breaks_the_reader(path, data):
+    segments_sent = [line.split("*") for line in path.read_text().split("~\n")]
+    for _ in range(data.draw(st.integers(1, 4))):
+        index = data.draw(st.integers(2, len(segments_sent) - 2))
+        segment = segments_sent[index]
+        match data.draw(st.sampled_from(["element", "element", "drop", "repeat", "move"])):
+            case "element" if segment:
+                segment[data.draw(st.integers(0, len(segment) - 1))] = data.draw(ODD)
+            case "drop":
+                del segments_sent[index]
+            case "repeat":
+                segments_sent.insert(index, list(segment))
+            case _:
+                segments_sent.insert(data.draw(st.integers(2, len(segments_sent) - 2)), segments_sent.pop(index))
+    text = "~\n".join("*".join(segment) for segment in segments_sent)
+    for interchange in read(text.encode()):
+        for each in (each for group in interchange.groups for each in group.sets):
+            if each.record is None:
+                continue
+            assert load(dump(each.record)) == each.record
+            with suppress(ValueError):  # a record of a broken document may well be one that cannot be written
+                segments(each.record, "004010")
 
 
 CORPUS = Path(os.environ.get("GATEWAY_CORPUS") or Path(__file__).parents[3] / "../shared/corpus")
