@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.models import ErpConnection
-from gateway.transports.as2 import make_certificate
-from partners import onboarding
+from partners import certificates, onboarding
 from partners.models import ApiKey, OwnIdentity
 from partners.models.choices import ApiEnvironment
 
 FILES: Final = Path(__file__).parent / "files"
 OUR_AS2_NAME: Final = "MERIDIAN-AS2"
 THEIR_AS2_NAME: Final = "ACME-AS2"
-_CERTIFICATE_DAYS: Final = 365
 
 
 def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now: datetime) -> dict[str, str]:
@@ -25,8 +23,8 @@ def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now
     Returns:
         The API keys of the suppliers that have one, by partner code: shown once, kept only as a hash.
     """
-    certificate, key = make_certificate(THEIR_AS2_NAME, days=_CERTIFICATE_DAYS, now=now)
-    (folder / "acme.pem").write_bytes(certificate)
+    certificate, key = certificates.self_signed(THEIR_AS2_NAME, now=now, valid_for=timedelta(days=365), bits=2048)
+    (folder / "acme.pem").write_text(certificate)
     (folder / "acme.key").write_bytes(key)
     (folder / "acme.key").chmod(0o600)
     identity = onboarding.own_identity(
@@ -42,7 +40,7 @@ def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now
     (folder / "meridian.pem").write_text(_our_certificate(identity))
     connection = ErpConnection.objects.create(code="erp-main", base_url=erp_url)
     connection.set_token(erp_token)
-    partners = [onboarding.set_up(spec) for spec in _suppliers(certificate.decode(), supplier_url)]
+    partners = [onboarding.set_up(spec) for spec in _suppliers(certificate, supplier_url)]
     return {
         partner.code: ApiKey.issue(partner, ApiEnvironment.LIVE, label="demo")[1]
         for partner in partners

@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final
 
@@ -20,13 +19,12 @@ from gateway.transports.as2 import (
     Outgoing,
     build_mdn,
     build_message,
-    fingerprint,
     independent,
-    make_certificate,
     receive,
 )
 from partners.profiles import As2Terms, CertificateRef
 from tests.bench.measure import Bench, Result, Void, cpu_s
+from tests.certificates import make_identity
 
 #: By the end of the bench's name: bytes of the document, and rounds. pyas2lib takes a second or two for the largest.
 SIZES: Final = {"10k": (10_000, 5), "1m": (1_000_000, 3), "20m": (20_000_000, 1)}
@@ -54,8 +52,7 @@ class Link:
 @cache
 def link() -> Link:
     """Made once: keys take longer than everything measured here."""
-    now = datetime.now(UTC)
-    buyer, supplier = (_identity(name, now) for name in (_BUYER, _SUPPLIER))
+    buyer, supplier = (make_identity(name) for name in (_BUYER, _SUPPLIER))
     return Link(
         buyer_key=_private(buyer),
         supplier_key=_private(supplier),
@@ -66,11 +63,6 @@ def link() -> Link:
         peer_of_buyer=_partner(_SUPPLIER, supplier),
         peer_of_supplier=_partner(_BUYER, buyer),
     )
-
-
-def _identity(name: str, now: datetime) -> CertificateRef:
-    certificate, key = make_certificate(name, days=30, now=now)
-    return CertificateRef(fingerprint=fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
 
 
 def _private(ref: CertificateRef) -> rsa.RSAPrivateKey:

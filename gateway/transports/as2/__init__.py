@@ -4,7 +4,6 @@ This is the whole interface; the modules behind it are one idea each. ``independ
 pyas2lib, another implementation, plays the other side.
 """
 
-from gateway.transports.as2.certificates import fingerprint, make_certificate
 from gateway.transports.as2.errors import As2Error, Disposition, MalformedRequest, Rejected, UnusableTerms
 from gateway.transports.as2.mdn import Mdn, Receipt, Verdict, build_mdn, read_mdn
 from gateway.transports.as2.message import Layer, LayerKind, Outgoing, Received, build_message, receive
@@ -28,8 +27,6 @@ __all__ = [
     "Verdict",
     "build_mdn",
     "build_message",
-    "fingerprint",
-    "make_certificate",
     "new_message_id",
     "read_mdn",
     "receive",

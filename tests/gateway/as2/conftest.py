@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.transports.as2 import fingerprint, make_certificate
 from partners.profiles import As2Terms, CertificateRef
+from tests.certificates import make_identity
 from tests.gateway.as2.handmade import Openssl
 
 EDI = (
@@ -31,11 +31,6 @@ class Link:
 
     def agreeing(self, **changes: Any) -> Link:
         return Link(replace(self.buyer, **changes), replace(self.supplier, **changes))
-
-
-def make_identity(name: str, *, days: int = 365, now: datetime | None = None) -> CertificateRef:
-    certificate, key = make_certificate(name, days=days, now=now or datetime.now(UTC))
-    return CertificateRef(fingerprint=fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
 
 
 def public(ref: CertificateRef) -> CertificateRef:

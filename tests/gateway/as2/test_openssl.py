@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.transports.as2 import Layer, LayerKind, Rejected, build_message, fingerprint, receive
+from gateway.transports.as2 import Layer, LayerKind, Rejected, build_message, receive
 from partners.profiles import CertificateRef
 from tests.gateway.as2.conftest import EDI, Link, public
 from tests.gateway.as2.handmade import ENVELOPED, SIGNED, Openssl, headers, signed, with_head
@@ -39,9 +39,11 @@ def issued(common_name: str, serial: int, key: rsa.RSAPrivateKey | ec.EllipticCu
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial, now, now + timedelta(days=1))
-    certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    signed_by_itself = builder.sign(key, hashes.SHA256())
+    certificate = signed_by_itself.public_bytes(serialization.Encoding.PEM)
+    fingerprint = signed_by_itself.fingerprint(hashes.SHA256()).hex()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return CertificateRef(fingerprint=fingerprint(certificate), certificate_pem=certificate, private_key_pem=pem)
+    return CertificateRef(fingerprint=fingerprint, certificate_pem=certificate, private_key_pem=pem)
 
 
 # ------------------------------------------------------------------------------------------------------- signatures

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -26,6 +25,7 @@ from partners import onboarding
 from partners.models import ApiKey, OwnIdentity, TradingPartner
 from partners.models.choices import ApiEnvironment
 from partners.profiles import As2Terms, CertificateRef
+from tests.certificates import make_identity
 
 ACK = (
     b"ISA*00*          *00*          *ZZ*ACMEEDI        *ZZ*PLANTEDI       *270301*0815*U*00401*000000042*0*P*>~"
@@ -41,24 +41,19 @@ class Message(NamedTuple):
     body: bytes
 
 
-def _identity(name: str) -> CertificateRef:
-    certificate, key = as2.make_certificate(name, days=30, now=datetime.now(UTC) - timedelta(days=1))
-    return CertificateRef(fingerprint=as2.fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
-
-
 @pytest.fixture(scope="session")
 def our_key() -> CertificateRef:
-    return _identity("as2.plant.example")
+    return make_identity("as2.plant.example")
 
 
 @pytest.fixture(scope="session")
 def their_key() -> CertificateRef:
-    return _identity("as2.acme.example")
+    return make_identity("as2.acme.example")
 
 
 @pytest.fixture(scope="session")
 def other_key() -> CertificateRef:
-    return _identity("nobody.example")
+    return make_identity("nobody.example")
 
 
 @pytest.fixture(autouse=True)

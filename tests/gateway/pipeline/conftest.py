@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,22 +18,18 @@ from gateway.transports import as2
 from partners import directory, onboarding
 from partners.models import TradingPartner
 from partners.profiles import As2Terms, CertificateRef, Channel
+from tests.certificates import make_identity
 from tests.gateway.erp.counterpart import ReferenceProcess
-
-
-def _key(name: str) -> CertificateRef:
-    certificate, key = as2.make_certificate(name, days=30, now=datetime.now(UTC) - timedelta(days=1))
-    return CertificateRef(fingerprint=as2.fingerprint(certificate), certificate_pem=certificate, private_key_pem=key)
 
 
 @pytest.fixture(scope="session")
 def our_key() -> CertificateRef:
-    return _key("plant.example")
+    return make_identity("plant.example")
 
 
 @pytest.fixture(scope="session")
 def their_key() -> CertificateRef:
-    return _key("acme.example")
+    return make_identity("acme.example")
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
 
-from gateway.transports.as2 import make_certificate
 from gateway.transports.errors import DeliveryError, InDoubt, Refused, Unreachable
 from gateway.transports.http import MAX_ANSWER_BYTES, post
+from tests.certificates import make_identity
 
 Script = Callable[[socket.socket, threading.Event], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -160,9 +159,9 @@ def test_a_header_that_cannot_be_written_is_unreachable(serve, headers):
 @pytest.fixture(scope="module")
 def tls_context(tmp_path_factory) -> Iterator[ssl.SSLContext]:
     folder = tmp_path_factory.mktemp("tls")
-    certificate, key = make_certificate("as2.boltco.example", days=1, now=datetime.now(UTC))
-    (folder / "crt.pem").write_bytes(certificate)
-    (folder / "key.pem").write_bytes(key)
+    identity = make_identity("as2.boltco.example", days=1)
+    (folder / "crt.pem").write_bytes(identity.certificate_pem)
+    (folder / "key.pem").write_bytes(identity.private_key_pem or b"")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "crt.pem", folder / "key.pem")
     (folder / "key.pem").unlink()
