@@ -98,7 +98,7 @@ class Reader:
         for loop in scope.loops:
             if loop.id == "HL":
                 continue
-            if loop.id in block.entered:
+            if loop.id in block.entered and loop.segments:
                 for taker in plans.get(loop.id, ()):
                     if taker(self, loop, data, left, taken):
                         break

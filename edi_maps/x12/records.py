@@ -9,7 +9,12 @@ What does not survive writing and reading again, because the wire has no place f
     * several codes for one product id kind (BP, IN, CB, PI) are written as the first;
     * ship notices: times of a day are kept to the hundredth of a second, in UTC; packages are numbered 1, 2, 3 … in the order
       of the hierarchy; lots and serials are written as references; totals say the number of levels unless they say more;
-    * acknowledgments: a response's own ``text`` and ``unit_price`` have no element.
+      An item that several packs hold (packs below the item) names the first in ``package_id`` and the others under ``extra``,
+      which cannot be written; an order read at an item or from a reference is written as an order level;
+    * acknowledgments: a response's own ``text`` and ``unit_price`` have no element; the acceptance that is concluded for lines
+      without ACK is written as ACK and comes back with its code;
+    * N9 without text, and NTE, come back as REF and as N9 with its text;
+    * of ``extra``, whole parts that no ``keep`` row of the sheet names can only be read.
 """
 
 from __future__ import annotations
