@@ -33,6 +33,7 @@ from gateway.order_book import releases
 from gateway.order_book.shipments import sscc_is_valid
 from partners.models import TradingPartner
 from partners.profiles import AckTerms
+from tests.services import need
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 EXACT = AckTerms()
@@ -902,8 +903,7 @@ def test_items_that_were_not_counted_are_said_in_the_event(order):
 
 @pytest.fixture
 def locking_order(transactional_db: None) -> Order:
-    if not connection.features.has_select_for_update:
-        pytest.skip("this database has one writer at a time by itself")
+    need(connection.features.has_select_for_update, "a database with row locks: set DATABASE_URL to PostgreSQL")
     return released().order
 
 

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from partners import control_numbers
 from partners.models import ControlNumber, TradingPartner
+from tests.services import need
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,8 +106,7 @@ def test_rivals_on_a_file_database_get_different_numbers_without_a_gap(tmp_path)
 
 @pytest.mark.django_db(transaction=True)
 def test_rivals_on_postgresql_get_different_numbers_without_a_gap():
-    if connection.vendor != "postgresql":
-        pytest.skip("needs PostgreSQL: set DATABASE_URL")
+    need(connection.vendor == "postgresql", "PostgreSQL: set DATABASE_URL")
     acme = TradingPartner.objects.create(code="ACME", name="ACME Castings")
 
     def take(_: int) -> int:

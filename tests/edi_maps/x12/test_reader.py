@@ -1,8 +1,6 @@
 """Bytes to records and verdicts."""
 
 import gc
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from edi_maps.canonical import OrderAcknowledgment, PurchaseOrder, ShipNotice
 from edi_maps.findings import Severity, Verdict
 from edi_maps.x12 import read
+from tests.services import CORPUS
 
 from .documents import FIXTURES, ORDER, codes, document, interchange, transaction_set, wire
 
@@ -126,14 +125,7 @@ def test_no_damage_raises_and_every_set_has_a_verdict(data, edits):
         assert (one.verdict is Verdict.REJECTED) or one.segments[-1].id == "SE"
 
 
-def corpus() -> Path | None:
-    named = os.environ.get("GATEWAY_CORPUS")
-    folder = Path(named) if named else Path(__file__).parents[3] / "../shared/corpus"
-    return folder if folder.is_dir() else None
-
-
-FOLDER = corpus()
-FILES = sorted(path for path in FOLDER.rglob("*") if path.parent.name[:3] in ("x12", "mal", "mix")) if FOLDER else []
+FILES = sorted(path for path in CORPUS.rglob("*") if path.parent.name[:3] in ("x12", "mal", "mix")) if CORPUS else []
 
 
 @pytest.mark.skipif(not FILES, reason="no folder of sample documents (GATEWAY_CORPUS)")

@@ -1,6 +1,5 @@
 """What documents of the field mean, in the many ways they say it."""
 
-import os
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -30,6 +29,7 @@ from edi_maps.canonical import (
 from edi_maps.findings import Severity
 from edi_maps.x12 import Loop, Segment, read, records
 from edi_maps.x12.records import build, segments, sscc_of, valid_sscc
+from tests.services import CORPUS
 
 GROUPS = {"850": "PO", "855": "PR", "856": "SH"}
 
@@ -578,13 +578,11 @@ def test_no_change_to_a_document_breaks_the_reader(path, data):
                 segments(each.record, "004010")
 
 
-CORPUS = Path(os.environ.get("GATEWAY_CORPUS") or Path(__file__).parents[3] / "../shared/corpus")
-
-
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collected sample documents are not on this machine")
+@pytest.mark.skipif(CORPUS is None, reason="no folder of sample documents (GATEWAY_CORPUS)")
 @pytest.mark.parametrize("code", ["850", "855", "856"])
 def test_sample_documents_of_the_field_give_records_that_are_valid_as_they_stand(code):
     """At least 95 of 100 that name an order and a line at all; validation finds nothing the engine has let through."""
+    assert CORPUS is not None
     named = found = 0
     for path in sorted((CORPUS / f"x12-{code}").iterdir()):
         for interchange in read(path.read_bytes()):

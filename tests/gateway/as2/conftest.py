@@ -14,6 +14,7 @@ import pytest
 from partners.profiles import As2Terms, CertificateRef
 from tests.certificates import make_identity
 from tests.gateway.as2.handmade import Openssl
+from tests.services import need
 
 EDI = (
     b"ISA*00*          *00*          *ZZ*BOLTCO         *ZZ*ACMEBUYING     *261101*0815*U*00401*000000042*0*T*>~\r\n"
@@ -93,10 +94,9 @@ def pem_folder(
 @pytest.fixture(scope="session")
 def openssl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Openssl]:
     program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("the openssl command is not installed")
+    need(program, "the openssl command: install OpenSSL")
     folder = tmp_path_factory.mktemp("openssl")
     folder.chmod(0o700)
-    yield Openssl(program, folder)
+    yield Openssl(program or "", folder)
     for file in folder.iterdir():
         file.unlink()
