@@ -8,6 +8,7 @@ from datetime import datetime
 
 from edi_maps import x12
 from edi_maps.canonical import PurchaseOrder
+from edi_maps.findings import Severity, Verdict
 from gateway import events, exception_queue, outbox, states
 from gateway.models import (
     Blob,
@@ -41,8 +42,9 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
     try:
         envelope = envelope_for(profile, now=now)
         data = x12.write(record, envelope)
+        _read_back(data)
     except ValueError as refused:
-        # The ERP's text cannot be said in X12 with this partner's separators: a person changes one or the other.
+        # The ERP's order cannot be said in X12 on this partner's terms: a person changes one or the other.
         hold_unwritable(document, str(refused))
         return
     send_x12(
@@ -54,6 +56,20 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         lanes=[f"partner:order:{document.order_id}"],
         correlation_id=document.correlation_id,
     )
+
+
+def _read_back(data: bytes) -> None:
+    """Nothing leaves that we would reject ourselves.
+
+    Raises:
+        ValueError: what our own engine finds wrong with ``data``, in words.
+    """
+    for interchange in x12.read(data):
+        for group in interchange.groups:
+            for one in group.sets:
+                if one.verdict is Verdict.REJECTED:
+                    faults = [found.text for found in one.findings if found.severity is Severity.ERROR]
+                    raise ValueError(" ".join(faults[:5]))
 
 
 def functional_acknowledgment(

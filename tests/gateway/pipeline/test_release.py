@@ -8,6 +8,7 @@ from django.utils import timezone
 from gateway.models import Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
 from gateway.pipeline import decide, release
 from partners import onboarding
+from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
 
 pytestmark = pytest.mark.django_db
@@ -124,3 +125,24 @@ def test_a_suspended_supplier_gets_no_order_until_a_person_lets_it_go(connection
     decide.replay(ExceptionCase.objects.get(), actor="ann")
     assert Document.objects.get().state == "translated"
     assert Delivery.objects.get().kind == "partner"
+
+
+def test_an_order_that_cannot_be_said_in_x12_waits_for_a_person_with_the_reason(connection, erp, acme):
+    record = order_record("PO*1")
+    erp.admin("POST", "release", {"company": "PLANT1", "supplier_number": "S-100", "record": record})
+    poll_erp()
+    case = ExceptionCase.objects.get()
+    assert case.reason == "document_unwritable"
+    assert "BEG03" in case.detail["why"]
+    assert Document.objects.get().state == "held"
+    assert not Delivery.objects.exists()
+
+
+def test_nothing_leaves_that_we_would_reject_ourselves(connection, erp, acme):
+    record = order_record("X" * 30)
+    erp.admin("POST", "release", {"company": "PLANT1", "supplier_number": "S-100", "record": record})
+    poll_erp()
+    case = ExceptionCase.objects.get()
+    assert case.reason == "document_unwritable"
+    assert "22" in case.detail["why"]  # the longest purchase order number of X12
+    assert not Delivery.objects.exists()
