@@ -391,6 +391,15 @@ def load_json(text: str | bytes) -> CanonicalRecord:
 
 
 def dump(record: CanonicalRecord) -> dict[str, Any]:
-    """The record as JSON-ready data; what was not said is left out."""
-    data: dict[str, Any] = _ADAPTER.dump_python(record, mode="json", exclude_none=True)
+    """The record as JSON-ready data; what was not said is left out, an empty list like an absent one."""
+    data: dict[str, Any] = _said(_ADAPTER.dump_python(record, mode="json", exclude_none=True))
     return data
+
+
+def _said(value: Any) -> Any:
+    """``value`` without the empty lists and objects in it; what is under ``extra`` stays as it came."""
+    if isinstance(value, dict):
+        return {
+            name: item if name == "extra" else _said(item) for name, item in value.items() if item != [] and item != {}
+        }
+    return [_said(item) for item in value] if isinstance(value, list) else value
