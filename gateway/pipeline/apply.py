@@ -43,7 +43,7 @@ def apply(document: Document, *, now: datetime) -> None:
     record = canonical.load(document.record)
     profile = directory.profile(document.partner_id)
     try:
-        orders = _orders(profile, record)
+        orders = _orders(profile.id, record)
     except order_book.AmbiguousOrder as ambiguous:
         _hold(document, "order_ambiguous", str(ambiguous), {"why": str(ambiguous)})
         return
@@ -106,7 +106,7 @@ def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Seq
 
 def orders_of(document: Document) -> list[Order] | None:
     """The orders a document answers, None when one of them is not known."""
-    return _orders(directory.profile(document.partner_id), canonical.load(document.record))
+    return _orders(document.partner_id, canonical.load(document.record))
 
 
 def wake_parked(order: Order) -> None:
@@ -120,9 +120,9 @@ def wake_parked(order: Order) -> None:
             outbox.enqueue(DeliveryKind.APPLY, f"apply:{document.uid}:order:{order.pk}", document=document, lanes=lanes)
 
 
-def _orders(profile: Profile, record: canonical.CanonicalRecord) -> list[Order] | None:
+def _orders(partner_id: int, record: canonical.CanonicalRecord) -> list[Order] | None:
     numbers = order_book.orders_of(record) if isinstance(record, ShipNotice) else [getattr(record, "order_number", "")]
-    orders = [order_book.find(profile.id, number) for number in numbers]
+    orders = [order_book.find(partner_id, number) for number in numbers]
     known = [order for order in orders if order is not None]
     return known if known and len(known) == len(orders) else None
 
