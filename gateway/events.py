@@ -37,7 +37,6 @@ EVENTS: Final[dict[str, Kind]] = {
     "transmission.refused": Kind("Message refused at the door", "partner"),
     "transmission.answered": Kind("Message translated", "gateway"),
     "transmission.prepared": Kind("Message prepared for the supplier", "gateway"),
-    "transmission.sent": Kind("Message handed over", "gateway"),
     "transmission.receipted": Kind("Receipt verified: the supplier has it", "partner"),
     "transmission.rejected": Kind("Supplier's receipt rejects the message", "partner"),
     "document.translated": Kind("Document translated", "gateway"),

@@ -1,7 +1,7 @@
 """The state machines, and the only code that writes a ``state``.
 
 Transmission  received → stored → answered | refused          (in)
-              prepared → sent → receipted | rejected          (out)
+              prepared → receipted | rejected                 (out)
 Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
 Delivery      pending ⇄ sending ⇄ in_doubt → delivered | dead → cancelled
 Case          open → resolved                    Order   open ⇄ cancelled, open → closed
@@ -36,15 +36,14 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
     Transmission: {
         _T.RECEIVED: frozenset({_T.STORED, _T.REFUSED}),
         _T.STORED: frozenset({_T.ANSWERED}),
-        _T.PREPARED: frozenset({_T.SENT, _T.RECEIPTED, _T.REJECTED}),
-        _T.SENT: frozenset({_T.RECEIPTED, _T.REJECTED}),
+        _T.PREPARED: frozenset({_T.RECEIPTED, _T.REJECTED}),
     },
     Document: {
-        _D.RECEIVED: frozenset({_D.TRANSLATED, _D.REJECTED, _D.HELD}),
-        _D.TRANSLATED: frozenset({_D.APPLIED, _D.PARKED, _D.HELD, _D.REJECTED, _D.RELAYED, _D.REPLAYED}),
+        _D.RECEIVED: frozenset({_D.TRANSLATED, _D.REJECTED}),
+        _D.TRANSLATED: frozenset({_D.APPLIED, _D.PARKED, _D.HELD, _D.REJECTED, _D.RELAYED, _D.DISCARDED}),
         _D.PARKED: frozenset({_D.TRANSLATED, _D.HELD, _D.DISCARDED, _D.REPLAYED}),
-        _D.APPLIED: frozenset({_D.RELAYED, _D.HELD, _D.REPLAYED, _D.DISCARDED}),
-        _D.HELD: frozenset({_D.TRANSLATED, _D.APPLIED, _D.DISCARDED, _D.REPLAYED}),
+        _D.APPLIED: frozenset({_D.RELAYED}),
+        _D.HELD: frozenset({_D.TRANSLATED, _D.DISCARDED, _D.REPLAYED}),
         _D.REJECTED: frozenset({_D.REPLAYED, _D.DISCARDED}),
     },
     Delivery: {

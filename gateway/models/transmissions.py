@@ -19,7 +19,6 @@ class TransmissionState(StrEnum):
     ANSWERED = "answered"  #: translated; what it said is in documents, functional acknowledgment included
     REFUSED = "refused"  #: failed at the door; kept for staff, holds no duplicate key
     PREPARED = "prepared"  #: ours: bytes and Message-ID fixed before the first try
-    SENT = "sent"  #: ours: handed over, no receipt was asked for or it is still to come
     RECEIPTED = "receipted"  #: ours: a valid receipt says the partner has it
     REJECTED = "rejected"  #: ours: the partner's receipt says no
 

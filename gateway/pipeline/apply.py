@@ -11,12 +11,13 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from edi_maps.findings import Severity
 from gateway import exception_queue, order_book, outbox, states
-from gateway.models import DeliveryKind, Document, DocumentState, Order
+from gateway.models import DeliveryKind, Document, DocumentState, Order, OrderRevision
 from gateway.pipeline.translate import apply_lanes
 from partners import directory
 from partners.profiles import Profile
@@ -57,7 +58,6 @@ def apply(document: Document, *, now: datetime) -> None:
     document.order = orders[0]
     document.save(update_fields=["order"])
     if _repeats_the_last(document, orders):
-        states.advance(document, DocumentState.APPLIED, note={"repeat": True})
         states.advance(document, DocumentState.DISCARDED, note={"reason": "says what the last one said"})
         return
     if not document.approved_by:
@@ -87,7 +87,8 @@ def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Seq
     """Write the answer into the order book and queue it for the ERP, in the caller's transaction."""
     if isinstance(record, OrderAcknowledgment):
         order_book.apply_acknowledgment(orders[0], record, document, now=now)
-        exception_queue.settle(f"ack_late:{orders[0].pk}", note=f"Answered by {document}.", now=now)
+        if orders[0].acknowledged_revision == orders[0].revision:
+            exception_queue.settle(f"ack_late:{orders[0].pk}", note=f"Answered by {document}.", now=now)
     elif isinstance(record, ShipNotice):
         order_book.apply_ship_notice(record, document, orders, now=now)
     states.advance(document, DocumentState.APPLIED)
@@ -122,20 +123,37 @@ def wake_parked(order: Order) -> None:
 
 def _orders(partner_id: int, record: canonical.CanonicalRecord) -> list[Order] | None:
     numbers = order_book.orders_of(record) if isinstance(record, ShipNotice) else [getattr(record, "order_number", "")]
-    orders = [order_book.find(partner_id, number) for number in numbers]
+    orders = [_find(partner_id, number, record) for number in numbers]
     known = [order for order in orders if order is not None]
     return known if known and len(known) == len(orders) else None
 
 
+def _find(partner_id: int, number: str, record: canonical.CanonicalRecord) -> Order | None:
+    """The order of this number; of several companies' the one whose code the document's own parties name."""
+    try:
+        return order_book.find(partner_id, number)
+    except order_book.AmbiguousOrder as several:
+        named = {party.id for party in record.parties if party.role in {"buyer", "ship_to", "bill_to"}}
+        companies = named & {company.rpartition("/")[2] for company in several.companies}
+        if len(companies) != 1:
+            raise
+        return order_book.find(partner_id, number, company=companies.pop())
+
+
 def _repeats_the_last(document: Document, orders: Sequence[Order]) -> bool:
-    """True when the newest applied document about these orders says the very same: a business duplicate."""
+    """True when the newest document about these orders as they stand says the very same: a business duplicate.
+
+    What was said before the newest revision does not count: saying it again is the answer to that revision.
+    """
+    revised = OrderRevision.objects.filter(order__in=orders).aggregate(newest=Max("released_at"))["newest"]
     last = (
         Document.objects.filter(
             partner_id=document.partner_id,
             order__in=orders,
             type=document.type,
             number=document.number,
-            state__in=[DocumentState.APPLIED, DocumentState.RELAYED],
+            at__gte=revised,
+            state__in=[DocumentState.HELD, DocumentState.APPLIED, DocumentState.RELAYED],
         )
         .exclude(pk=document.pk)
         .order_by("-pk")

@@ -60,7 +60,9 @@ def handle(claim: outbox.Claim, *, now: datetime) -> None:
     except Exception as error:  # the outer edge: an unforeseen fault is one more reason to try again
         log.exception("delivery=%s token=%s failed", claim.delivery.pk, claim.token)
         try:
-            outbox.retry(claim, f"{type(error).__name__}: {error}", in_doubt=claim.doubtful)
+            # What reaches outside may have had its effect before the fault: it is looked up, not assumed.
+            reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER}
+            outbox.retry(claim, f"{type(error).__name__}: {error}", in_doubt=claim.doubtful or reaches_out)
         except outbox.Fenced as lost:
             log.warning("delivery=%s %s", claim.delivery.pk, lost)
 

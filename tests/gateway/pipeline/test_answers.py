@@ -23,6 +23,7 @@ from gateway.models import (
 )
 from gateway.pipeline import decide, escalate, relay
 from partners import onboarding
+from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
 
 pytestmark = pytest.mark.django_db
@@ -184,6 +185,49 @@ def test_the_same_answer_in_a_new_message_has_no_second_effect(order, erp, take,
     assert Delivery.objects.filter(kind="erp").count() == 1
 
 
+def test_the_same_difference_again_waits_in_the_case_that_is_open(order, take, drain):
+    take(acknowledgment(order.number, quantity="80"), message_id="m1")
+    take(acknowledgment(order.number, quantity="80"), message_id="m2")
+    drain()
+    assert ExceptionCase.objects.count() == 1
+    assert sorted(Document.objects.filter(direction="inbound").values_list("state", flat=True)) == ["discarded", "held"]
+
+
+def test_the_same_words_after_a_change_are_the_answer_to_the_change(order, erp, take, drain):
+    onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance_percent": "50"}})
+    take(acknowledgment(order.number), message_id="m1")
+    drain()
+    erp.change(order, "120")
+    poll_erp()
+    take(acknowledgment(order.number), message_id="m2")
+    drain()
+    assert Order.objects.get().acknowledged_revision == 2
+    assert Delivery.objects.filter(kind="erp", state="delivered").count() == 2
+
+
+def two_companies(erp, number: str) -> None:
+    for company in ("PLANT-A", "PLANT-B"):
+        body = {"company": company, "supplier_number": "S-100", "record": order_record(number)}
+        erp.admin("POST", "release", body)
+    poll_erp()
+
+
+def test_an_order_number_of_two_companies_is_told_apart_by_the_parties_of_the_answer(order, erp, take, drain):
+    two_companies(erp, "DOUBLE-1")
+    take(acknowledgment("DOUBLE-1", parties=[{"role": "ship_to", "id": "PLANT-B"}]))
+    drain()
+    assert of_erp().company == "PLANT-B"
+    assert of_erp().state == "delivered"
+
+
+def test_an_order_number_of_two_companies_that_nobody_names_waits_for_a_person(order, erp, take, drain):
+    two_companies(erp, "DOUBLE-2")
+    take(acknowledgment("DOUBLE-2"))
+    drain()
+    assert ExceptionCase.objects.get().reason == "order_ambiguous"
+    assert not Delivery.objects.filter(kind="erp").exists()
+
+
 def test_a_second_other_answer_replaces_the_first_in_order(order, erp, take, drain):
     onboarding.set_up({"code": "CASTRA", "ack": {"quantity_tolerance_percent": "50"}})
     take(acknowledgment(order.number, quantity="90"), message_id="m1")
@@ -254,6 +298,22 @@ def test_an_erp_that_did_nothing_gets_it_again(order, erp, take, drain, fault):
     again()
     assert of_erp().state == "delivered"
     assert erp.applications(of_erp().key) == 1
+
+
+def test_a_fault_of_ours_after_the_erp_took_it_is_looked_up_too(order, erp, take, drain, monkeypatch):
+    arrived = relay._arrived_in_erp
+
+    def fails_once(*arguments):
+        monkeypatch.setattr(relay, "_arrived_in_erp", arrived)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(relay, "_arrived_in_erp", fails_once)
+    take(acknowledgment(order.number))
+    drain()
+    assert of_erp().state == "in_doubt"
+    again()
+    assert of_erp().state == "delivered"
+    assert len(erp.requests(of_erp().key)) == 1
 
 
 def test_an_erp_that_refuses_makes_a_case_in_its_own_words_and_a_retry_ends_it(order, erp, take, drain):
