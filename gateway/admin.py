@@ -24,6 +24,7 @@ from gateway.models import (
     Order,
     Transmission,
 )
+from gateway.pipeline import release
 from partners.keystore import KeystoreError
 
 admin.site.site_header = "Supplier Gateway"
@@ -178,7 +179,13 @@ class OrderAdmin(LookOnly):
 class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """The token goes in and never comes out."""
 
-    base_url = forms.URLField(assume_scheme="https", help_text=ErpConnection._meta.get_field("base_url").help_text)
+    adapter = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in release.adapters()],
+        help_text="What speaks to it; rest_json is every ERP that implements our published contract.",
+    )
+    base_url = forms.URLField(
+        label="Address", assume_scheme="https", help_text=ErpConnection._meta.get_field("base_url").help_text
+    )
     new_token = forms.CharField(
         required=False,
         strip=True,
@@ -194,6 +201,22 @@ class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subsc
             "blocked_reason": "Set when the ERP refused our credentials. Empty it, after the token was mended, to open the "
             "connection again."
         }
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        token = given.get("new_token") or ""
+        if self.instance.pk is None and not token:
+            self.add_error("new_token", "The ERP lets nobody in without one: enter the token it gave us.")
+        elif {"adapter", "base_url"} <= given.keys():
+            wrong = release.what_could_never_work(
+                code=given.get("code") or self.instance.code,
+                adapter=given["adapter"],
+                base_url=given["base_url"],
+                token=token or "kept",
+            )
+            if wrong:
+                self.add_error("new_token" if "token" in wrong else "base_url", wrong)
+        return given
 
 
 @admin.register(ErpConnection)

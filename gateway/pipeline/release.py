@@ -128,6 +128,20 @@ def port_of(connection: ErpConnection) -> ErpPort:
         raise AuthFailed(f"ERP {connection.code} cannot be spoken to: {missing}") from missing
 
 
+def adapters() -> list[str]:
+    """The names of the ERP adapters there are."""
+    return sorted(erp.ADAPTERS)
+
+
+def what_could_never_work(*, code: str, adapter: str, base_url: str, token: str) -> str:
+    """What is wrong with the settings of a connection before anything is sent; empty when they may work."""
+    try:
+        erp.connect(adapter, erp.ErpEndpoint(code=code, base_url=base_url, token=token))
+    except ValueError as wrong:
+        return str(wrong)
+    return ""
+
+
 def block(connection: ErpConnection, why: str) -> None:
     """Stop all traffic with an ERP that refuses our credentials: more tries could lock the account."""
     with transaction.atomic():

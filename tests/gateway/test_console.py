@@ -776,6 +776,22 @@ def test_a_token_goes_in_and_never_comes_out(site, order):
     assert ErpToken.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("base_url", "https://erp.example/?page=1", "without query"),
+        ("new_token", "two words", "printable ASCII without spaces"),
+        ("new_token", "", "enter the token it gave us"),
+        ("adapter", "telepathy", "telepathy is not one of the available choices"),
+    ],
+)
+def test_a_connection_that_could_never_work_is_refused_with_the_reason(site, field, value, said):
+    form = {"code": "new", "adapter": "rest_json", "base_url": "https://erp.example/", "new_token": "s3cret-token"}
+    answer = site.post(reverse("admin:gateway_erpconnection_add"), {**form, "active": "on", field: value})
+    assert said in text(answer)
+    assert not ErpConnection.objects.filter(code="new").exists()
+
+
 def test_a_block_is_cleared_and_the_code_stays(site, order):
     ErpConnection.objects.update(blocked_reason="401")
     address = reverse("admin:gateway_erpconnection_change", args=[order.connection.pk])
