@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.acceptance.documents import interchange, order
 from tests.acceptance.world import World, until
 
 ORDERS = [f"60000{number:03d}" for number in range(12)]
@@ -29,39 +30,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()
-
-
-def order(number: str, supplier_number: str) -> dict[str, Any]:
-    return {
-        "company": "PLANT-01",
-        "supplier_number": supplier_number,
-        "record": {
-            "type": "purchase_order",
-            "number": number,
-            "ordered_on": "2026-11-16",
-            "currency": "USD",
-            "lines": [
-                {
-                    "line_number": "1",
-                    "quantity": "10",
-                    "unit": "EA",
-                    "unit_price": "4.20",
-                    "product_ids": [{"kind": "buyer_part", "value": "MW-1"}],
-                    "dates": {"requested_delivery": "2027-01-15"},
-                }
-            ],
-        },
-    }
-
-
-def interchange(number: int, order_number: str) -> bytes:
-    """The 855 a supplier writes by hand for one of these orders."""
-    return (
-        f"ISA*00*          *00*          *ZZ*ACMEFASTEN     *ZZ*MERIDIANMFG    *261120*1012*U*00401*{number:09d}*0*T*>~"
-        f"GS*PR*ACMEFASTEN*MERIDIANMFG*20261120*1012*{number}*X*004010~ST*855*0001~"
-        f"BAK*00*AD*{order_number}*20261116~PO1*1*10*EA*4.2**BP*MW-1~ACK*IA*10*EA*067*20270115~CTT*1~SE*6*0001~"
-        f"GE*1*{number}~IEA*1*{number:09d}~"
-    ).encode()
 
 
 class RestSupplier(threading.Thread):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -33,14 +34,22 @@ company.supplier_config(folder=Path(folder), port=int(port), gateway_url=gateway
 print(keys["CASTRA"])
 """
 
-#: Prints what is not finished.
-STANDING = """
-import django
+#: Prints, as JSON, the rows of the gateway that a test asks for.
+ROWS = """
+import django, json
 django.setup()
 from gateway.models import Delivery, Document, ExceptionCase
-print(list(Delivery.objects.exclude(state="delivered").values_list("kind", "state", "attempts", "crashes", "last_error")))
-print(list(Document.objects.exclude(state="relayed").values_list("type", "number", "state")))
-print(list(ExceptionCase.objects.values_list("reason", "summary")))
+print(json.dumps({
+    "unfinished": list(Delivery.objects.exclude(state="delivered").values("kind", "state", "attempts", "last_error")),
+    "documents": list(Document.objects.exclude(state="relayed").values("type", "number", "state")),
+    "cases": [
+        {"reason": case.reason, "team": case.team, "summary": case.summary, "transmission": case.transmission_id,
+         "findings": case.detail.get("findings", []), "why": case.detail.get("why", ""),
+         "group": case.document.group_control if case.document else "",
+         "partner": case.partner.code if case.partner else ""}
+        for case in ExceptionCase.objects.filter(state="open")
+    ],
+}))
 """
 
 
@@ -82,7 +91,7 @@ class FreshDatabase:
 class World:
     """The programs of the test, the folder they share and the keys to them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.gateway_port, self.erp_port, self.supplier_port = free_port(), free_port(), free_port()
         self.environment = {
@@ -94,6 +103,7 @@ class World:
             "GATEWAY_POISON_AFTER": "100",  # a row that is met by three kills in a row is not to blame here
             "GATEWAY_LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
+            **environment,
         }
         self.database = FreshDatabase(os.environ.get("DATABASE_URL", ""))
         self.environment |= self.database.environment
@@ -152,16 +162,27 @@ class World:
 
         until(answers, f"a listener on port {port}")
 
-    def standing(self) -> str:
-        """What the gateway's own rows say, for a test that failed."""
+    def rows(self) -> dict[str, Any]:
+        """What the gateway's own rows say: unfinished deliveries, unfinished documents, open cases."""
         asked = subprocess.run(
-            [sys.executable, "-c", STANDING],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
+            [sys.executable, "-c", ROWS], cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
         )
-        return asked.stdout + asked.stderr + (self.folder / "output.log").read_text(errors="replace")[-3000:]
+        rows: dict[str, Any] = json.loads(asked.stdout)
+        return rows
+
+    def cases(self) -> list[dict[str, Any]]:
+        return list(self.rows()["cases"])
+
+    def unfinished(self) -> list[dict[str, Any]]:
+        return list(self.rows()["unfinished"])
+
+    def standing(self) -> str:
+        """Rows and output of the programs, for a test that failed."""
+        return f"{self.rows()} {(self.folder / 'output.log').read_text(errors='replace')[-3000:]}"
+
+    @staticmethod
+    def free_port() -> int:
+        return free_port()
 
     def effects(self) -> list[dict[str, Any]]:
         effects: list[dict[str, Any]] = self.erp.get("/admin/effects").json()
