@@ -8,16 +8,18 @@ answer = acknowledge(interchange, envelope)
 """
 
 from edi_maps.x12.acknowledgments import (
-    FunctionalAcknowledgment,
-    InterchangeAcknowledgment,
     acknowledge,
     functional_acknowledgment,
     interchange_acknowledgment,
-    read_interchange_acknowledgment,
     reply_envelope,
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
 from edi_maps.x12.reader import read
+from edi_maps.x12.received_acknowledgments import (
+    FunctionalAcknowledgment,
+    InterchangeAcknowledgment,
+    read_interchange_acknowledgment,
+)
 from edi_maps.x12.segments import Delimiters, Loop, Segment
 from edi_maps.x12.writer import Envelope, envelop, write
 

@@ -1,4 +1,4 @@
-"""Functional and interchange acknowledgments: what a partner said about ours, and what we say about theirs.
+"""Functional and interchange acknowledgments as we write them: what we say about a partner's interchange.
 
 A 997 says "we could read it" (or not, and where), set by set; a TA1 says the same of one envelope. Neither accepts an order.
 Source: X12 004010, transaction set 997 and segment TA1; 005010 adds AK103 and AK203.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from edi_maps.findings import Finding, Severity
@@ -21,145 +20,10 @@ from edi_maps.x12.acknowledgment_codes import (
     interchange_note,
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet
-from edi_maps.x12.segments import COMPONENT, Delimiters, Segment
+from edi_maps.x12.received_acknowledgments import count
+from edi_maps.x12.segments import COMPONENT, Delimiters
 from edi_maps.x12.structure import data_element, nearest_version
 from edi_maps.x12.writer import Envelope, envelop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentError:
-    """AK3: a segment in error, with its AK4 elements as (position, component, code, copy of the value)."""
-
-    segment: str
-    position: int | None
-    code: str  #: AK304
-    elements: tuple[tuple[int | None, int | None, str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAcknowledgment:
-    """AK2 to AK5: what was said about one transaction set."""
-
-    code: str  #: AK201, e.g. "850"
-    control_number: str  #: AK202
-    status: str  #: AK501: A accepted, E accepted with errors, R rejected, others as sent; '' when AK5 is missing
-    codes: tuple[str, ...] = ()  #: AK502 to AK506
-    errors: tuple[SegmentError, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionalAcknowledgment:
-    """A 997 (or 999): what a partner said about one functional group of ours.
-
-    Match it to what was sent by ``functional_id`` and ``group_control_number`` together, never by the set number alone.
-    """
-
-    functional_id: str  #: AK101, e.g. "PO"
-    group_control_number: str  #: AK102
-    status: str  #: AK901: A accepted, E with errors, P partly, R rejected; '' when AK9 is missing
-    claimed: int | None = None  #: AK902, sets the GE01 counted
-    received: int | None = None  #: AK903
-    accepted: int | None = None  #: AK904
-    codes: tuple[str, ...] = ()  #: AK905 to AK909
-    sets: tuple[SetAcknowledgment, ...] = ()  #: may be empty when the whole group was accepted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterchangeAcknowledgment:
-    """A TA1: what a partner said about the envelope of one interchange of ours."""
-
-    control_number: str  #: ISA13 it answers
-    date: str  #: of that interchange, YYMMDD
-    time: str
-    status: str  #: A accepted, E accepted with errors, R rejected
-    note: str  #: 000 nothing wrong, else why
-
-
-def read_functional_acknowledgment(segments: Iterable[Segment]) -> FunctionalAcknowledgment | None:
-    """Read the segments of a 997 or 999, ST to SE.
-
-    Returns:
-        None when there is no AK1, so that nobody can tell which group it answers.
-    """
-    group: Segment | None = None
-    trailer: Segment | None = None
-    sets: list[SetAcknowledgment] = []
-    header: Segment | None = None
-    errors: list[SegmentError] = []
-    closing: Segment | None = None
-
-    def close() -> None:
-        nonlocal closing
-        if header is not None:
-            codes = tuple(code for code in closing.elements[2:7] if code) if closing else ()
-            status = closing.get(1) if closing else ""
-            sets.append(
-                SetAcknowledgment(
-                    code=header.get(1), control_number=header.get(2), status=status, codes=codes, errors=tuple(errors)
-                )
-            )
-        errors.clear()
-        closing = None
-
-    for segment in segments:
-        match segment.id:
-            case "AK1":
-                group = segment
-            case "AK2":
-                close()
-                header = segment
-            case "AK3" | "IK3":
-                errors.append(
-                    SegmentError(segment=segment.get(1), position=_count(segment.get(2)), code=segment.get(4))
-                )
-            case "AK4" | "IK4" if errors:
-                errors[-1] = _with_element(errors[-1], segment)
-            case "AK5" | "IK5":
-                closing = segment
-            case "AK9":
-                trailer = segment
-    close()
-    if group is None:
-        return None
-    tail = trailer.elements if trailer else []
-    return FunctionalAcknowledgment(
-        functional_id=group.get(1),
-        group_control_number=group.get(2),
-        status=trailer.get(1) if trailer else "",
-        claimed=_count(trailer.get(2)) if trailer else None,
-        received=_count(trailer.get(3)) if trailer else None,
-        accepted=_count(trailer.get(4)) if trailer else None,
-        codes=tuple(code for code in tail[5:10] if code),
-        sets=tuple(sets),
-    )
-
-
-def read_interchange_acknowledgment(segment: Segment) -> InterchangeAcknowledgment:
-    """Read one TA1 segment."""
-    return InterchangeAcknowledgment(
-        control_number=segment.get(1),
-        date=segment.get(2),
-        time=segment.get(3),
-        status=segment.get(4),
-        note=segment.get(5),
-    )
-
-
-def _with_element(error: SegmentError, segment: Segment) -> SegmentError:
-    """The segment error with one more AK4, whose position may be written ``element:component``."""
-    element, *rest = segment.get(1).replace(">", ":").replace("^", ":").split(":")
-    component = rest[0] if rest else ""
-    place = (_count(element), _count(component), segment.get(3), segment.get(4))
-    return SegmentError(
-        segment=error.segment, position=error.position, code=error.code, elements=(*error.elements, place)
-    )
-
-
-def _count(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
-
-
-# -- writing ours
 
 
 def functional_acknowledgment(group: Group, *, detail: bool, with_version: bool = False) -> list[list[str]]:
@@ -190,7 +54,7 @@ def functional_acknowledgment(group: Group, *, detail: bool, with_version: bool 
     for transaction_set, set_status in zip(group.sets, statuses, strict=True):
         if detail or (status == "P" and set_status == "R"):
             body += _set_answer(transaction_set, set_status, detail=detail, with_version=with_version)
-    claimed = _count(group.claimed_sets)
+    claimed = count(group.claimed_sets)
     counts = [str(len(group.sets) if claimed is None else claimed), str(len(group.sets)), str(accepted)]
     body.append(["AK9", status, *counts, *group_codes[:5]])
     return body
@@ -199,7 +63,7 @@ def functional_acknowledgment(group: Group, *, detail: bool, with_version: bool 
 def interchange_acknowledgment(interchange: Interchange) -> list[str]:
     """The TA1 segment for an interchange."""
     status, note = interchange_note(interchange.findings)
-    number = _count(interchange.control_number) or 0
+    number = count(interchange.control_number) or 0
     return ["TA1", f"{number:09d}", _plain(interchange.date, 6), _plain(interchange.time, 4), status, note]
 
 

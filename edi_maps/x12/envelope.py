@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Finding, Severity, Verdict, finding
 from edi_maps.x12.acknowledgment_codes import interchange_note
+from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment
 from edi_maps.x12.segments import Delimiters, Loop, Segment
-
-if TYPE_CHECKING:
-    from edi_maps.x12.acknowledgments import FunctionalAcknowledgment
 
 #: Bounds of one file. Above them reading stops with a finding, so that no input costs unbounded time or memory.
 MAX_BYTES: Final = 32 * 1024 * 1024

@@ -16,8 +16,8 @@ from typing import Any, Final
 from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from edi_maps.x12 import records
 from edi_maps.x12.acknowledgment_codes import interchange_note
-from edi_maps.x12.acknowledgments import read_functional_acknowledgment
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
+from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
 from edi_maps.x12.structure import group_of, guide, nearest_version
 from edi_maps.x12.validation import validate
 

@@ -6,7 +6,6 @@ holds everything that follows from it.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,10 +14,10 @@ from django.db import transaction
 
 from edi_maps import canonical, formats, x12
 from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
-from gateway import events, exception_queue, outbox, states
+from gateway import exception_queue, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
 from gateway.models.fields import storable
-from gateway.pipeline import dispatch
+from gateway.pipeline import acknowledged, dispatch
 from partners import directory
 from partners.profiles import Direction, FunctionalAck, Profile
 
@@ -79,11 +78,14 @@ def translate_x12(
                 if row.repeats is not None:
                     states.advance(document, DocumentState.REJECTED, note={"reason": "interchange repeated"})
                 elif read_set.acknowledgment is not None and refusal is None:
-                    _functional_acknowledgment(document, profile, read_set.acknowledgment)
+                    acknowledged.by_997(document, profile, read_set.acknowledgment)
                 else:
                     around = [*interchange.findings, *group.findings]
                     verdict = Verdict.REJECTED if refusal else read_set.verdict or Verdict.REJECTED
                     judge(document, profile, read_set.record, read_set.findings, verdict, around)
+        if refusal is None:
+            for said in interchange.acknowledgments:
+                acknowledged.by_ta1(transmission, profile, x12.read_interchange_acknowledgment(said))
         if row.repeats is not None:
             _tell_of_repeat(row, profile)
         elif not interchange.groups and not interchange.acknowledgments:
@@ -272,51 +274,3 @@ def _unreadable(transmission: Transmission, profile: Profile, interchange: x12.I
         partner_id=profile.id,
         transmission=transmission,
     )
-
-
-def _functional_acknowledgment(document: Document, profile: Profile, read: x12.FunctionalAcknowledgment) -> None:
-    """File a partner's 997 under the documents of ours it speaks of, found by group and set control number."""
-    document.verdict = Verdict.ACCEPTED
-    document.type = "functional_acknowledgment"
-    document.save(update_fields=["verdict", "type"])
-    states.advance(document, DocumentState.TRANSLATED)
-    ours = Document.objects.filter(
-        partner_id=profile.id,
-        direction=Direction.OUTBOUND,
-        group_code=read.functional_id,
-        group_control=read.group_control_number.lstrip("0") or "0",
-    )
-    by_set = {one.control_number.lstrip("0"): one for one in read.sets}
-    for sent in ours:
-        one = by_set.get(sent.set_control.lstrip("0"))
-        status = _STATUS.get(one.status if one else read.status, "")
-        if not status:
-            continue
-        sent.acknowledged = status
-        sent.save(update_fields=["acknowledged"])
-        events.record("document.acknowledged", document=sent, transmission=document.transmission, status=status)
-        if status == Verdict.REJECTED:
-            exception_queue.open_case(
-                "functional_ack_rejected",
-                summary=f"{profile.code} cannot read our {sent.code} {sent.number}",
-                fingerprint=f"functional_ack_rejected:{sent.uid}",
-                detail={
-                    "errors": [asdict(error) for error in one.errors] if one else [],
-                    "acknowledgment": str(document.uid),
-                },
-                partner_id=profile.id,
-                document=sent,
-                order=sent.order,
-            )
-    states.advance(document, DocumentState.RELAYED)
-
-
-#: AK501 and AK901 → our words. P (partly accepted) says nothing of a set it does not list.
-_STATUS: Final = {
-    "A": Verdict.ACCEPTED,
-    "E": Verdict.ACCEPTED_WITH_ERRORS,
-    "R": Verdict.REJECTED,
-    "M": Verdict.REJECTED,
-    "W": Verdict.REJECTED,
-    "X": Verdict.REJECTED,
-}

@@ -15,7 +15,7 @@ from edi_maps.x12 import (
     reply_envelope,
     scan,
 )
-from edi_maps.x12.acknowledgments import FunctionalAcknowledgment, SegmentError, SetAcknowledgment
+from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment, SegmentError, SetAcknowledgment
 
 from .documents import FIXTURES, ISA, ORDER, codes, document, interchange, transaction_set, wire
 

@@ -446,6 +446,21 @@ def test_their_997_is_filed_under_our_order(acme_order, acme, take, drain):
     assert Transmission.objects.filter(direction="outbound").count() == 1  # a 997 is never acknowledged
 
 
+def test_their_ta1_that_rejects_our_interchange_is_a_case_about_our_order(acme_order, acme, take, drain):
+    ours = Document.objects.get(direction="outbound")
+    take(
+        b"ISA*00*          *00*          *ZZ*ACMEEDI        *ZZ*PLANTEDI       *261120*1012*U*00401*000000009*0*P*>~"
+        + f"TA1*{ours.interchange.control_number}*261120*1010*R*006~".encode()
+        + b"IEA*0*000000009~",
+        partner=acme,
+    )
+    drain()
+    ours.refresh_from_db()
+    assert ours.acknowledged == "rejected"
+    assert ExceptionCase.objects.get().detail["why"] == "TA1 R 006"
+    assert Transmission.objects.filter(direction="outbound").count() == 1
+
+
 @pytest.mark.parametrize("payload", [b"", b"hello", b"ISA*00*", b"\x00\xff" * 50, b"{}"])
 def test_bytes_that_are_no_interchange_end_in_a_case_and_are_kept(acme, take, drain, payload):
     take(payload, partner=acme)
