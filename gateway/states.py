@@ -95,7 +95,12 @@ def advance(
         rows = rows.filter(only_if)
     if rows.update(state=to, **also) != 1:
         raise StaleState(f"{row} is no longer {row.state}")
-    row.refresh_from_db(fields=["state", *also])
+    row.state = to
+    computed = [name for name, value in also.items() if hasattr(value, "resolve_expression")]
+    for name in also.keys() - set(computed):
+        setattr(row, name, also[name])
+    if computed:
+        row.refresh_from_db(fields=computed)
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **(note or {}))
 
 

@@ -35,9 +35,9 @@ class Blob(models.Model):
 
     @classmethod
     def put(cls, data: bytes) -> Self:
-        """Keep ``data``; the same bytes are kept once."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        blob, _ = cls.objects.get_or_create(sha256=sha256, defaults={"size_bytes": len(data), "data": data})
+        """Keep ``data``; the same bytes are kept once, whoever else keeps them at this moment."""
+        blob = cls(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), data=data)
+        cls.objects.bulk_create([blob], ignore_conflicts=True)
         return blob
 
     @property
