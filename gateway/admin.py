@@ -34,7 +34,7 @@ admin.site.index_template = "console/index.html"
 admin.site.site_url = None  # there is no other site for staff
 
 
-class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class LookOnly(admin.ModelAdmin):
     """Rows the machinery writes: nobody adds, changes or deletes them by hand."""
 
     show_full_result_count = False  # one count of a large table is enough
@@ -49,7 +49,7 @@ class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable
         return False
 
 
-class LookOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class LookOnlyInline(admin.TabularInline):
     extra = 0
     can_delete = False
 
@@ -176,7 +176,7 @@ class OrderAdmin(LookOnly):
         return _instead(self, request, object_id, "console:order")
 
 
-class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class ErpConnectionForm(forms.ModelForm):
     """The token goes in and never comes out."""
 
     adapter = forms.ChoiceField(
@@ -220,7 +220,7 @@ class ErpConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subsc
 
 
 @admin.register(ErpConnection)
-class ErpConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class ErpConnectionAdmin(admin.ModelAdmin):
     form = ErpConnectionForm
     fields = ["code", "adapter", "base_url", "new_token", "active", "blocked_reason", "polled_at"]
     list_display = ["code", "adapter", "base_url", "active", "is_open", "polled_at"]

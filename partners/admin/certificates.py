@@ -33,7 +33,7 @@ class CertificateTextarea(forms.Textarea):
         return "" if shown and "PRIVATE KEY" in shown else shown
 
 
-class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class CertificateForm(forms.ModelForm):
     """One certificate, from a file or pasted. It cannot be exchanged later: a new certificate is a new row."""
 
     upload = forms.FileField(
@@ -125,7 +125,7 @@ class OwnCertificateForm(CertificateForm):
             )
 
 
-class CertificateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # not subscriptable at run time
+class CertificateFormSet(BaseInlineFormSet):
     def clean(self) -> None:
         """Refuse the same certificate twice on one page; the rows themselves know only what is stored.
 
@@ -143,7 +143,7 @@ class CertificateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # not su
             seen.add(fingerprint)
 
 
-class CertificateInline(admin.StackedInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class CertificateInline(admin.StackedInline):
     """The certificates of a partner."""
 
     model = Certificate

@@ -22,7 +22,7 @@ NOTICE: Final = timedelta(days=30)
 
 
 @admin.register(OwnIdentity)
-class OwnIdentityAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class OwnIdentityAdmin(admin.ModelAdmin):
     list_display = ["name", "as2_name", "isa", "active", "signs_until"]
     search_fields = ["name", "as2_name", "isa_id"]
     list_filter = ["active"]

@@ -30,19 +30,19 @@ from partners.models import (
 from partners.profiles import PartnerState
 
 
-class SupplierNumberInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class SupplierNumberInline(admin.TabularInline):
     model = SupplierNumber
     extra = 1
     verbose_name_plural = "Supplier numbers: what the ERP calls them"
 
 
-class AgreementInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class AgreementInline(admin.TabularInline):
     model = DocumentAgreement
     extra = 0
     verbose_name_plural = "Documents: what is exchanged, which way and how"
 
 
-class X12Form(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class X12Form(forms.ModelForm):
     relaxed = forms.MultipleChoiceField(
         label="Relaxed rules",
         required=False,
@@ -56,7 +56,7 @@ class X12Form(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable a
         fields = "__all__"  # noqa: DJ007  # the inline's fieldsets below name the fields
 
 
-class X12Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class X12Inline(admin.StackedInline):
     model = X12Terms
     form = X12Form
     max_num = 1
@@ -83,7 +83,7 @@ class X12Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
     ]
 
 
-class As2Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class As2Inline(admin.StackedInline):
     model = As2Link
     max_num = 1
     extra = 0
@@ -98,7 +98,7 @@ class As2Inline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
     ]
 
 
-class AckInline(admin.StackedInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class AckInline(admin.StackedInline):
     model = AckTerms
     max_num = 1
     extra = 0
@@ -120,7 +120,7 @@ class AckInline(admin.StackedInline):  # type: ignore[type-arg]  # not subscript
     ]
 
 
-class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class ApiKeyForm(forms.ModelForm):
     """A new key gets its secret when it is saved; an old one can only be renamed, given an end, or revoked."""
 
     revoke = forms.BooleanField(required=False, help_text="Refused from the next call on. This cannot be undone.")
@@ -145,7 +145,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         return super().save(commit)
 
 
-class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
+class ApiKeyInline(admin.TabularInline):
     model = ApiKey
     form = ApiKeyForm
     extra = 0
@@ -156,7 +156,7 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]  # not subscr
 
 
 @admin.register(TradingPartner)
-class TradingPartnerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class TradingPartnerAdmin(admin.ModelAdmin):
     list_display = ["code", "name", "state", "channels", "certificate_expiry", "last_call"]
     list_filter = ["state", "agreements__channel", "agreements__document"]
     search_fields = ["code", "name", "supplier_numbers__number", "as2__their_name", "x12__their_id"]

@@ -28,7 +28,6 @@ class Command(BaseCommand):
             self._run_in_own_folder()
         from gateway.demo.story import Story, StoryFailed
 
-        self.stdout.reconfigure(line_buffering=True) if hasattr(self.stdout, "reconfigure") else None
         story = Story(folder=settings.DATA_DIR, port=options["port"], say=self._say)
         try:
             story.run()
