@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from edi_maps.findings import Finding, Severity, finding
-from edi_maps.json_text import MAX_FINDINGS, pointer
+from edi_maps.json_text import MAX_DEPTH, MAX_FINDINGS, pointer
 from edi_maps.mapping import (
     Block,
     Cell,
@@ -370,6 +370,8 @@ def _set(made: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _restore(made: dict[str, Any], where: str, value: Any, coded: tuple[Codes, Any] | None) -> None:
     """Put a value of extra back where nothing else stands, or where the same was said by another code."""
     *above, last = (step.replace("~1", "/").replace("~0", "~") for step in where.split("."))
+    if len(above) > MAX_DEPTH:  # no reading gives such an address
+        return
     for step in above:
         below = made.setdefault(step, {})
         if not isinstance(below, dict):

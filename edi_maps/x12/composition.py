@@ -37,7 +37,7 @@ class Writer:
             elif isinstance(part, Texts):
                 self._texts(part, data, left)
             elif isinstance(part, Keep):
-                self.segments.extend([_sent(value) for value in segment] for segment in left.get(part.name, ()))
+                self.segments.extend(_kept(part.name, left[part.name]) if part.name in left else ())
 
     def _values(self, part: Values, data: Mapping[str, Any], left: Mapping[str, Any], below: str) -> None:
         elements: dict[int, str] = {}
@@ -199,10 +199,37 @@ class Writer:
 
 
 def _left_of(part: Part, left: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
-    """The single values of extra that stood in this part, by element."""
+    """The single values of extra that stood in this part, by element.
+
+    ``extra`` may come from anybody, so an address is a label and two digits, as it is read, and nothing longer: the number
+    decides how long the segment gets.
+    """
     for address, value in left.items():
-        if address.startswith(part.label) and (number := address[len(part.label) :]).isdecimal():
-            yield int(number), value
+        if len(address) == len(part.label) + 2 and address.startswith(part.label) and _is_single(value):
+            number = address[-2:]
+            if number.isascii() and number.isdigit() and number != "00":
+                yield int(number), value
+
+
+def _kept(name: str, segments: Any) -> list[list[str]]:
+    """Whole segments of extra.
+
+    Raises:
+        ValueError: it is not a list of segments, each a list that begins with its identifier.
+    """
+    if not isinstance(segments, list | tuple):
+        raise ValueError(f"extra.{name}: a list of segments is wanted")
+    for segment in segments:
+        if not isinstance(segment, list | tuple) or not segment or not all(_is_single(value) for value in segment):
+            raise ValueError(f"extra.{name}: each segment is a list of texts that begins with its identifier")
+    return [[_sent(value) for value in segment] for segment in segments]
+
+
+def _is_single(value: Any) -> bool:
+    """Whether ``value`` is one element: a text or number, or the components of a composite."""
+    if isinstance(value, list | tuple):
+        return all(isinstance(component, str) for component in value)
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _at(place: str, below: str) -> str:

@@ -515,7 +515,7 @@ def _name_of(level: _Level) -> str:
         case "T" | "P":
             return f"packages[{level.values['id']}]."
         case "O":
-            return f"orders[{level.values['order_number']}]."
+            return f"orders[{level.values.get('order_number', '')}]."
     return ""
 
 

@@ -10,7 +10,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 
 from edi_maps import canonical
@@ -163,15 +163,29 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
     except Transient as error:
         log.warning("erp=%s order=%s not loaded: %s", connection.code, change.order_key, error)
         return False
+    except (AuthFailed, DatabaseError):
+        raise  # about the whole connection, or about us: not this order's fault
     except (Permanent, order_book.UnusableOrder) as error:
-        with transaction.atomic():
-            exception_queue.open_case(
-                "order_unusable",
-                summary=f"Order {change.order_key} of ERP {connection.code} cannot be taken in: {error}",
-                fingerprint=f"erp_load:{connection.pk}:{change.order_key}",
-                detail={"why": str(error), "connection": connection.code, "order_key": change.order_key},
-            )
+        _cannot_be_taken_in(connection, change, str(error))
+    except Exception as error:  # the outer edge of one order: its fault must not keep the others from their suppliers
+        log.exception("erp=%s order=%s not taken in", connection.code, change.order_key)
+        _cannot_be_taken_in(connection, change, f"{type(error).__name__}: {error}")
+        return False
     return True
+
+
+def _cannot_be_taken_in(connection: ErpConnection, change: Change, why: str) -> None:
+    """One open case an order, however often the ERP names the change again."""
+    fingerprint = f"erp_load:{connection.pk}:{change.order_key}"
+    if ExceptionCase.objects.filter(fingerprint=fingerprint, state=CaseState.OPEN).exists():
+        return
+    with transaction.atomic():
+        exception_queue.open_case(
+            "order_unusable",
+            summary=f"Order {change.order_key} of ERP {connection.code} cannot be taken in: {why}",
+            fingerprint=fingerprint,
+            detail={"why": why, "connection": connection.code, "order_key": change.order_key},
+        )
 
 
 def _for_supplier(found: ErpOrder, order: Order, *, first: bool) -> PurchaseOrder:

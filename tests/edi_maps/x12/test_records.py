@@ -16,6 +16,7 @@ from edi_maps.canonical import (
     OrderAcknowledgment,
     OrderLine,
     Package,
+    Party,
     ProductId,
     PurchaseOrder,
     PurchaseOrderChange,
@@ -23,6 +24,7 @@ from edi_maps.canonical import (
     Reference,
     ShipNotice,
     ShippedItem,
+    ShippedOrder,
     dump,
     load,
 )
@@ -602,6 +604,41 @@ def test_sample_documents_of_the_field_give_records_that_are_valid_as_they_stand
                         found += any(item.order_number for item in items)
     assert named > 10
     assert found >= 0.95 * named
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "BEG999999999",
+        "BEG00",
+        "BEG٠٧",
+        "BEG1",
+        "N1123456789",
+        "HL1234567890",
+        "BEG",
+        "/////BEG07",
+        "lines/9999999/PO199",
+    ],
+)
+def test_an_address_of_extra_that_no_reading_gives_is_left_alone(address):
+    order = PurchaseOrder(number="4711", ordered_on=date(2026, 11, 16), extra={address: "X", "HL12": [["HL12", "a"]]})
+    assert all(len(segment) < 30 for segment in segments(order, "004010")[2])
+
+
+@pytest.mark.parametrize("kept", [7, "FOB", [7], [[]], [["FOB", {"a": 1}]], {"FOB": 1}, [None]])
+def test_segments_of_extra_that_are_none_are_refused_with_their_name(kept):
+    order = PurchaseOrder(number="4711", ordered_on=date(2026, 11, 16), extra={"FOB": kept})
+    with pytest.raises(ValueError, match=r"extra\.FOB"):
+        segments(order, "004010")
+
+
+def test_an_order_level_without_a_number_names_its_fault_all_the_same():
+    nobody = Party(role="buyer", name="A", id="1", id_type="no such code")
+    notice = ShipNotice(
+        shipment_number="S1", created_at=datetime(2026, 11, 20, tzinfo=UTC), orders=(ShippedOrder(parties=(nobody,)),)
+    )
+    with pytest.raises(ValueError, match="id_type"):
+        segments(notice, "004010")
 
 
 def test_sheets_are_compiled_once():

@@ -146,3 +146,31 @@ def test_nothing_leaves_that_we_would_reject_ourselves(connection, erp, acme):
     assert case.reason == "document_unwritable"
     assert "22" in case.detail["why"]  # the longest purchase order number of X12
     assert not Delivery.objects.exists()
+
+
+@pytest.mark.parametrize("extra", [{"FOB": 7}, {"BEG999999999": "X"}, {"lines/9/PO1": {"a": []}}])
+def test_whatever_an_erp_keeps_under_extra_the_order_leaves_or_waits_for_a_person(connection, erp, acme, extra):
+    record = order_record(f"EXTRA-{next(iter(extra))[:3]}") | {"extra": extra}
+    erp.admin("POST", "release", {"company": "PLANT1", "supplier_number": "S-100", "record": record})
+    assert poll_erp() == 1
+    assert Delivery.objects.filter(kind="partner").count() + ExceptionCase.objects.count() == 1
+
+
+def test_a_fault_of_ours_about_one_order_keeps_no_other_waiting(connection, erp, acme, monkeypatch):
+    bad, good = erp.release(), erp.release()
+    take_in = release.take_in
+
+    def fails(row, found, *, now):
+        if found.record.number == bad.number:
+            raise RecursionError("too deep")
+        return take_in(row, found, now=now)
+
+    monkeypatch.setattr(release, "take_in", fails)
+    poll_erp()
+    poll_erp()
+    assert Order.objects.get().number == good.number
+    case = ExceptionCase.objects.get()
+    assert (case.reason, case.occurrences) == ("order_unusable", 1)
+    monkeypatch.setattr(release, "take_in", take_in)
+    assert poll_erp() == 1
+    assert Order.objects.count() == 2
