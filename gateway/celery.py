@@ -28,6 +28,10 @@ class Poll(bootsteps.StartStopStep):
         self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
 
     def start(self, parent: Any) -> None:
+        if parent.use_eventloop:
+            # A loop that waits for its broker looks up only when something happens: every second something does, so that
+            # a stop is noticed.
+            parent.timer.call_repeatedly(1.0, lambda: None)
         self._thread.start()
 
     def stop(self, parent: Any) -> None:

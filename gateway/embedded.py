@@ -6,12 +6,14 @@ import os
 import threading
 from typing import Any, Final
 
-from celery.worker import WorkController
+from celery.worker import WorkController, state
 
 from gateway.celery import app
 
 #: Seconds until a worker that has not begun to consume is a fault.
 _READY_S: Final = 20
+#: Seconds a stop waits for the tasks that run; what is cut off then goes on at the next start.
+_STOPPED_S: Final = 15
 
 
 class EmbeddedWorker:
@@ -47,5 +49,10 @@ class EmbeddedWorker:
 
     def stop(self) -> None:
         """Let running tasks end, take no new ones."""
-        self._worker.stop()
-        self._thread.join(timeout=10)
+        if self._worker.use_eventloop:  # type: ignore[attr-defined]  # set when its pool and broker are known
+            # A socket to a broker is closed by the thread that reads it: two that do wait for each other for minutes.
+            state.should_stop = os.EX_OK  # type: ignore[assignment]  # the types know its first value only
+        else:
+            self._worker.stop()
+        self._thread.join(timeout=_STOPPED_S)
+        state.should_stop = None
