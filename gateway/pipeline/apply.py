@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -119,6 +120,30 @@ def wake_parked(order: Order) -> None:
         lanes = apply_lanes(document, record)
         if lane in lanes:
             outbox.enqueue(DeliveryKind.APPLY, f"apply:{document.uid}:order:{order.pk}", document=document, lanes=lanes)
+
+
+def wake_overlooked() -> int:
+    """Queue parked documents whose orders are known by now; returns how many.
+
+    An answer may be parked in the very moment its order is made: neither transaction sees the other, and nobody wakes it.
+    """
+    woken = 0
+    for document in Document.objects.filter(state=DocumentState.PARKED).order_by("pk")[:_PARKED_AT_ONCE]:
+        try:
+            ready = orders_of(document) is not None
+        except order_book.AmbiguousOrder:
+            ready = True  # applying it makes the case
+        if not ready:
+            continue
+        lanes = apply_lanes(document, canonical.load(document.record))
+        with transaction.atomic():
+            outbox.enqueue(DeliveryKind.APPLY, f"apply:{document.uid}:overlooked", document=document, lanes=lanes)
+        woken += 1
+    return woken
+
+
+#: Parked documents looked at in one sweep.
+_PARKED_AT_ONCE: Final = 1000
 
 
 def _orders(partner_id: int, record: canonical.CanonicalRecord) -> list[Order] | None:

@@ -22,13 +22,15 @@ from gateway.models import (
     Order,
     OrderState,
 )
+from gateway.pipeline import apply
 
 #: Rows taken in one transaction, so that a sweep never holds the database for long.
 _AT_ONCE: Final = 100
 
 
 def sweep(*, now: datetime) -> int:
-    """Open the cases that are due; returns how many."""
+    """Wake what was overlooked, open the cases that are due; returns how many were opened."""
+    apply.wake_overlooked()
     return _dead_letters() + _parked(now) + _late_answers(now)
 
 

@@ -21,7 +21,7 @@ from gateway.models import (
     OrderLine,
     Transmission,
 )
-from gateway.pipeline import decide, escalate, relay
+from gateway.pipeline import decide, escalate, relay, release
 from partners import onboarding
 from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
@@ -160,6 +160,25 @@ def test_an_answer_before_its_order_waits_and_then_goes_on(connection, erp, cast
     drain()
     assert Document.objects.get(direction="inbound").state == "relayed"
     assert erp.applications(of_erp().key) == 1
+
+
+def test_an_answer_parked_in_the_moment_its_order_is_made_is_found_by_the_sweep(
+    connection, erp, castra, take, drain, monkeypatch
+):
+    onboarding.set_up({"code": "CASTRA", "supplier_numbers": ["S-100"]})
+    placed = erp.release()
+    take(acknowledgment(placed.number))
+    drain()
+    monkeypatch.setattr(release, "wake_parked", lambda order: None)  # its transaction did not see the parked one
+    poll_erp()
+    drain()
+    assert Document.objects.get(direction="inbound").state == "parked"
+    escalate.sweep(now=timezone.now())
+    escalate.sweep(now=timezone.now())
+    drain()
+    assert Document.objects.get(direction="inbound").state == "relayed"
+    assert erp.applications(of_erp().key) == 1
+    assert not ExceptionCase.objects.exists()
 
 
 def test_an_answer_to_an_order_nobody_knows_is_a_case_after_its_deadline(castra, take, drain, settings):
