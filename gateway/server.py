@@ -42,14 +42,17 @@ class Gateway:
         self._worker.start()
         self._web.start()
 
-    def wait(self) -> None:
-        """Serve until SIGINT or SIGTERM, then stop in order."""
+    def end_on_signals(self) -> None:
+        """Let SIGINT and SIGTERM end ``wait`` instead of the process. Before ``start``, so that none is missed."""
 
         def end(number: int, frame: FrameType | None) -> None:
             self._end.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
+
+    def wait(self) -> None:
+        """Serve until a signal, then stop in order."""
         self._end.wait()
         self.stop()
 

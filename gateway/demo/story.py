@@ -88,6 +88,7 @@ class Story:
             self._say(line)
         self._say("Ctrl-C ends it.")
         if self._gateway is not None:
+            self._gateway.end_on_signals()
             self._gateway.wait()
             self._gateway = None
 

@@ -142,6 +142,7 @@ def test_kill_nine_in_the_middle_of_the_main_job_loses_and_doubles_nothing(world
         return f"{len(world.effects())} effects; {threads}; {orders_received(world)}; {world.standing()}"
 
     until(all_there, f"{expected} documents in the ERP (seed {seed})", otherwise=standing)
+    world.listening(world.gateway_port)
     gateway.terminate()
     assert gateway.wait(20) == 0
     effects = world.effects()

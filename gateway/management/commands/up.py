@@ -27,6 +27,7 @@ class Command(BaseCommand):
         for line in mode():
             self.stdout.write(line)
         gateway = Gateway(options["host"], options["port"], threads=options["threads"])
+        gateway.end_on_signals()
         gateway.start()
         if not get_user_model().objects.filter(is_staff=True).exists():
             self.stdout.write("No staff account yet: python manage.py createsuperuser")
