@@ -99,7 +99,7 @@ class World:
             "GATEWAY_DATA_DIR": str(folder),
             "GATEWAY_ERP_POLL_S": "0.3",
             "GATEWAY_POLL_S": "0.5",
-            "GATEWAY_LEASE_S": "5",
+            "GATEWAY_LEASE_S": "10",  # half of it is the time a supplier has to answer, on a machine that is busy
             "GATEWAY_POISON_AFTER": "100",  # a row that is met by three kills in a row is not to blame here
             "GATEWAY_LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
