@@ -150,7 +150,7 @@ def judge(
     ``around`` are findings about the envelope, shown with the document's own.
     """
     document.record = None if record is None else canonical.dump(record)
-    document.number = storable(_number(record))
+    document.number = storable("" if record is None else record.business_number[:64])
     document.order_revision = getattr(record, "order_revision", None)
     if record is not None and verdict is not Verdict.REJECTED and not _covered(profile, record.type, document.channel):
         findings = [*findings, finding("no_agreement", value=f"{record.type} by {document.channel}")]
@@ -186,14 +186,6 @@ def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:
     else:
         numbers = {document.number}
     return [f"apply:{document.partner_id}:{number[:100]}" for number in numbers if number]
-
-
-def _number(record: CanonicalRecord | None) -> str:
-    if isinstance(record, canonical.OrderAcknowledgment):
-        return record.order_number[:64]
-    if isinstance(record, canonical.ShipNotice):
-        return record.shipment_number[:64]
-    return "" if record is None else record.number[:64]
 
 
 def _covered(profile: Profile, document_type: str, channel: str) -> bool:

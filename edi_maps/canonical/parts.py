@@ -1,0 +1,151 @@
+"""The parts records are made of: parties, references, quantities, and what every record has."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION: Final = "1"
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")
+    if isinstance(value, float):
+        raise ValueError(f'write it as text, e.g. "{value}": a number with a fraction may have lost digits already')
+    if isinstance(value, str | int):
+        # Here and not in pydantic, which takes no text for a number when it reads strictly; what is none, it refuses.
+        with suppress(InvalidOperation):
+            return Decimal(value)
+    return value
+
+
+#: A finite decimal, from text, an integer or a Decimal; a float may have lost digits before we saw it.
+Number = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
+
+
+class Purpose(StrEnum):
+    ORIGINAL = "original"
+    REPLACE = "replace"
+    CANCEL = "cancel"
+    CHANGE = "change"
+    CONFIRMATION = "confirmation"
+    DUPLICATE = "duplicate"
+    OTHER = "other"  #: the code as sent is under ``extra``
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+
+
+class ProductId(Record):
+    kind: str  #: buyer_part, vendor_part, manufacturer_part, gtin, upc, ean, isbn, sku …, or the code as sent
+    value: str
+
+
+class Reference(Record):
+    kind: str
+    value: str | None = None
+    description: str | None = None
+
+
+class Note(Record):
+    text: str
+    kind: str | None = None
+
+
+class Contact(Record):
+    role: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+
+
+class Address(Record):
+    lines: tuple[str, ...] = ()
+    city: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class Party(Record):
+    role: str  #: buyer, seller, ship_to, ship_from, bill_to, vendor, manufacturer, store …, or the code as sent
+    name: str | None = None
+    id: str | None = None
+    id_type: str | None = None  #: assigned_by_buyer, assigned_by_seller, duns, duns4, gln …, or the code as sent
+    address: Address | None = None
+    contacts: tuple[Contact, ...] = ()
+
+
+class Term(Record):
+    """Terms of payment."""
+
+    kind: str | None = None
+    basis: str | None = None
+    discount_percent: Number | None = None
+    discount_due_on: date | None = None
+    discount_days: int | None = None
+    net_due_on: date | None = None
+    net_days: int | None = None
+    description: str | None = None
+
+
+class Carrier(Record):
+    scac: str | None = None
+    mode: str | None = None
+    routing: str | None = None
+    service: str | None = None
+    tracking_number: str | None = None
+    bill_of_lading: str | None = None
+    trailer: str | None = None
+
+
+class Weight(Record):
+    value: Number
+    unit: str | None = None
+    kind: str | None = None
+
+
+class Packaging(Record):
+    units_per_pack: Number | None = None
+    size: Number | None = None
+    unit: str | None = None
+    kind: str | None = None
+
+
+class Totals(Record):
+    line_count: int | None = None
+    hash_total: Number | None = None
+    amount: Number | None = None
+    packages: int | None = None
+
+
+class Schedule(Record):
+    quantity: Number
+    unit: str | None = None
+    date_kind: str | None = None
+    on: date | None = None
+
+
+class Destination(Record):
+    location: str
+    quantity: Number
+    unit: str | None = None
+
+
+class Document(Record):
+    """What a partner sends as one: every record of a ``type`` of its own."""
+
+    schema_version: str = SCHEMA_VERSION
+    extra: dict[str, JsonValue] = {}
+
+    @property
+    def business_number(self) -> str:
+        """What people call this document by: the number of the order, the shipment, the invoice …"""
+        raise NotImplementedError
