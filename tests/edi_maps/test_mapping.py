@@ -12,7 +12,7 @@ from edi_maps.portal_json import SHEETS as PORTAL_SHEETS
 from edi_maps.portal_json import load_sheet as load_portal_sheet
 from edi_maps.x12.composition import Writer
 from edi_maps.x12.extraction import Reader, X12Wire
-from edi_maps.x12.records import MAPPED, SHEETS
+from edi_maps.x12.map_sheets import SHEETS, mapped
 from edi_maps.x12.segments import Loop, Segment
 
 CODES = """
@@ -94,7 +94,7 @@ def test_a_wrong_file_is_refused_by_its_place(sheet_of, options, said):
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("code", sorted(MAPPED))
+@pytest.mark.parametrize("code", sorted(mapped()))
 def test_our_x12_sheets_load(code):
     assert load_sheet(SHEETS / f"{code}.toml", X12Wire()).settings["functional_id"]
 

@@ -3,6 +3,12 @@
     python -m edi_maps.x12.guides.generate [DIRECTORY]
 
 A segment is described once in ``segments.toml`` and stands at many places of many sets; pyx12 wants it written out at each.
+
+A set is a file of its own, ``sets/850.toml``: ``name``, ``group`` (GS01), ``versions`` when not in all of ``VERSIONS``, and its
+outline in the parts ``header``, ``detail`` and ``footer``. One line is one segment: identifier, usage (R required, S optional),
+how often at most. ``+`` starts a loop: its own segment comes first and once, what is indented under it follows. The order of the
+lines is the order on the wire; ``|`` allows a segment at the place of the line before it, in any order. A set with HL segments
+has instead of a detail a ``level``, what may follow HL at every level, and ``shapes``, the nesting written out for stock pyx12.
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ HERE: Final = Path(__file__).parent
 #: GS08 → ISA12, the versions there are guides for.
 VERSIONS: Final = {"004010": "00401", "005010": "00501"}
 #: Suffixes of GS08 that mean the same structure: pyx12 finds a guide by the whole GS08.
-SUFFIXES: Final = ("", "VICS")
+SUFFIXES: Final = ("", "VICS", "UCS")
 
 _HEAD: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n<!-- Made by edi_maps.x12.guides.generate; change source/*.toml. -->\n'
@@ -32,13 +38,17 @@ def documents() -> dict[str, str]:
     """Every file of the map directory: name → text."""
     tables = {
         name: tomllib.loads((HERE / "source" / f"{name}.toml").read_text(encoding="utf-8"))
-        for name in ("elements", "segments", "sets", "codes")
+        for name in ("elements", "segments", "codes")
+    }
+    tables["sets"] = {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((HERE / "source" / "sets").glob("*.toml"))
     }
     writer = _Writer(tables)
     files = {"dataele.xml": writer.data_elements(), "codes.xml": writer.code_sets(), "maps.xml": writer.index()}
     for version, icvn in VERSIONS.items():
         files[f"x12.control.{icvn}.xml"] = writer.control(version)
-        for code in writer.sets:
+        for code in writer.sets_of(version):
             files[file_name(code, version)] = writer.transaction(code, version)
     return files
 
@@ -64,13 +74,13 @@ _LINE: Final = re.compile(r"(?P<indent> *)(?P<mark>[+|]*)(?P<id>[A-Z][A-Z0-9]{1,
 
 
 def _outline(text: str) -> list[_Line]:
-    """Parse the lines of one part of ``sets.toml``."""
+    """Parse the lines of one part of a set."""
     top: list[_Line] = []
     levels = [top]
     for row in text.strip("\n").splitlines():
         found = _LINE.fullmatch(row)
         if found is None:
-            raise ValueError(f"sets.toml: cannot read the line {row!r}")
+            raise ValueError(f"cannot read the line {row!r} of a set")
         depth = len(found["indent"]) // 2
         line = _Line(found["id"], found["usage"], found["most"], "+" in found["mark"], "|" in found["mark"])
         del levels[depth + 1 :]
@@ -97,8 +107,12 @@ class _Writer:
         self.elements: dict[str, str] = tables["elements"]
         self.segments: dict[str, Any] = tables["segments"]["segments"]
         self.composites: dict[str, Any] = tables["segments"]["composites"]
-        self.sets: dict[str, Any] = tables["sets"]["sets"]
+        self.sets: dict[str, Any] = tables["sets"]
         self.codes: dict[str, list[str]] = {place: list(meanings) for place, meanings in tables["codes"].items()}
+
+    def sets_of(self, version: str) -> list[str]:
+        """The transaction sets that have a guide in ``version``."""
+        return [code for code, guide in self.sets.items() if version in guide.get("versions", VERSIONS)]
 
     # -- the files beside the guides
 
@@ -119,9 +133,9 @@ class _Writer:
         rows = []
         for version, icvn in VERSIONS.items():
             rows.append(f'  <version icvn="{icvn}">\n')
-            for code, guide in self.sets.items():
+            for code in self.sets_of(version):
                 for suffix in SUFFIXES:
-                    row = f'<map vriic="{version}{suffix}" fic="{guide["group"]}" abbr="{code}">'
+                    row = f'<map vriic="{version}{suffix}" fic="{self.sets[code]["group"]}" abbr="{code}">'
                     rows.append(f"    {row}{file_name(code, version)}</map>\n")
             rows.append("  </version>\n")
         return f"{_HEAD}<maps>\n{''.join(rows)}</maps>\n"

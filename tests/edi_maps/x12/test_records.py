@@ -29,8 +29,10 @@ from edi_maps.canonical import (
     load,
 )
 from edi_maps.findings import Severity
-from edi_maps.x12 import Loop, Segment, read, records
-from edi_maps.x12.records import build, segments, sscc_of, valid_sscc
+from edi_maps.x12 import Loop, Segment, read
+from edi_maps.x12.map_sheets import sheet
+from edi_maps.x12.records import build, segments
+from edi_maps.x12.ship_notices import sscc_of, valid_sscc
 from tests.services import CORPUS
 
 GROUPS = {"850": "PO", "855": "PR", "856": "SH"}
@@ -642,4 +644,4 @@ def test_an_order_level_without_a_number_names_its_fault_all_the_same():
 
 
 def test_sheets_are_compiled_once():
-    assert records.sheet("850") is records.sheet("850")
+    assert sheet("850") is sheet("850")

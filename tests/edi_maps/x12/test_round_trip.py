@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from edi_maps.canonical import dump, load
 from edi_maps.findings import Severity
 from edi_maps.x12 import Delimiters, Envelope, read, write
-from tests.edi_maps.x12.strategies import order_acknowledgment, purchase_order, ship_notice
+
+from .strategies.orders import order_acknowledgment, purchase_order
+from .strategies.shipments import ship_notice
 
 VERSIONS = st.sampled_from(["004010", "005010"])
 FEW = settings(
