@@ -1,6 +1,6 @@
-"""The guides as the engine walks them: which segment may follow which, and what each may hold. The one door to pyx12.
+"""The guides as the engine walks them: which segment may follow which, and what each may hold.
 
-pyx12 loads the XML; here it becomes a graph. Every segment node has one edge for each identifier that may come next, and the
+pyx12 loads the XML (see ``stock``); here it becomes a graph. Every segment node has one edge for each identifier that may come next, and the
 edge knows how many loops end, which loop begins and which required segments would be skipped. Loops of the guide that only
 group others (``HEADER``, ``DETAIL``, ``FOOTER``) vanish. The written-out HL loops of a guide fold into one node per level:
 where a level hangs is told by HL02 (see ``hierarchy``), not by the guide.
@@ -12,18 +12,9 @@ import functools
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
-from pyx12.map_if import load_map_file
-from pyx12.map_if._composite import composite_if
-from pyx12.map_if._element import element_if
-from pyx12.map_if._loop import loop_if
-from pyx12.map_if._segment import segment_if
-from pyx12.map_index import map_index
-from pyx12.params import ParamsBase
-
-GUIDES: Final = Path(__file__).parent / "guides"
+from edi_maps.x12.stock import GUIDES, composite_if, element_if, guide_map, loop_if, map_rows, segment_if
 
 #: As many as the guide writes ">1".
 UNLIMITED: Final = 2**31 - 1
@@ -142,24 +133,17 @@ def group_of(code: str) -> str | None:
     return _groups().get(code)
 
 
-# -- loading, through pyx12
-
-
-@functools.cache
-def _entries() -> tuple[tuple[str, str, str, str], ...]:
-    """Rows of the map index: set, version, functional identifier, file."""
-    rows = map_index(str(GUIDES)).maps
-    return tuple((row["abbr"] or "", row["vriic"] or "", row["fic"] or "", row["map_file"] or "") for row in rows)
+# -- loading
 
 
 @functools.cache
 def _index() -> dict[tuple[str, str], str]:
-    return {(code, version): name for code, version, _, name in _entries() if len(version) == 6}
+    return {(row.code, row.version): row.file_name for row in map_rows() if len(row.version) == 6}
 
 
 @functools.cache
 def _groups() -> dict[str, str]:
-    return {code: functional_id for code, _, functional_id, _ in _entries()}
+    return {row.code: row.functional_id for row in map_rows()}
 
 
 @functools.cache
@@ -216,7 +200,7 @@ class _Compiler:
         self.levels: dict[str, SegmentNode] = {}
 
     def compile(self) -> Guide:
-        source = load_map_file(self.file_name, ParamsBase(), str(GUIDES))
+        source = guide_map(self.file_name)
         top = source.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
         if not isinstance(top, loop_if):
             raise TypeError(f"{self.file_name}: ST_LOOP is not a loop")

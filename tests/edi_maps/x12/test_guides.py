@@ -15,10 +15,10 @@ from pyx12.x12n_document import x12n_document
 from edi_maps.findings import Verdict
 from edi_maps.x12 import read, structure
 from edi_maps.x12.guides.generate import documents
+from edi_maps.x12.stock import GUIDES
 
 from .documents import FIXTURES
 
-GUIDES = structure.GUIDES
 SCHEMAS = Path(pyx12.__file__).parent / "map"
 MAPS = sorted(path.name for path in GUIDES.glob("[0-9]*.xml"))
 
