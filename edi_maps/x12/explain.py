@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 
 from edi_maps import canonical
-from edi_maps.findings import Finding, Severity
+from edi_maps.findings import Finding, Severity, Verdict
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet
 from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.stock import SecondOpinion, second_opinion
 from edi_maps.x12.structure import code_meaning, data_element, segment_name
 
 
@@ -51,6 +52,7 @@ class Section:
     facts: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
     segments: tuple[SegmentLine, ...] = ()
+    opinion: SecondOpinion | None = None  #: of pyx12, where it was asked
     record: str = ""  #: the canonical record as JSON, '' when there is none
 
 
@@ -60,14 +62,15 @@ class Page:
     sections: tuple[Section, ...] = field(default=())
 
 
-def explain(title: str, interchanges: Iterable[Interchange]) -> Page:
+def explain(title: str, interchanges: Iterable[Interchange], *, ask_about: bytes | None = None) -> Page:
     """Make the page for a file.
 
     Args:
         title: what to call the file.
         interchanges: as ``reader.read`` returns them.
+        ask_about: the file itself: pyx12 is asked for its opinion on every set that is rejected.
     """
-    return Page(title=title, sections=tuple(_sections(interchanges)))
+    return Page(title=title, sections=tuple(_sections(interchanges, ask_about)))
 
 
 def visible(text: str) -> str:
@@ -79,7 +82,7 @@ def _escaped(character: str) -> str:
     return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
 
 
-def _sections(interchanges: Iterable[Interchange]) -> Iterator[Section]:
+def _sections(interchanges: Iterable[Interchange], ask_about: bytes | None) -> Iterator[Section]:
     for interchange in interchanges:
         marks = interchange.delimiters
         separators = f"element {visible(marks.element)}  component {visible(marks.component) or 'none'}"
@@ -101,7 +104,25 @@ def _sections(interchanges: Iterable[Interchange]) -> Iterator[Section]:
         )
         for group in interchange.groups:
             yield _group_section(group)
-            yield from (_set_section(transaction_set) for transaction_set in group.sets)
+            for transaction_set in group.sets:
+                opinion = None
+                if ask_about is not None and transaction_set.verdict is Verdict.REJECTED:
+                    opinion = _opinion(ask_about, interchange, group, transaction_set)
+                yield _set_section(transaction_set, opinion)
+
+
+def _opinion(data: bytes, interchange: Interchange, group: Group, one: TransactionSet) -> SecondOpinion | None:
+    """What pyx12 says about a set in an interchange of its own, so that nothing else counts; None when it has no header."""
+    if not (interchange.has_header and group.functional_id):
+        return None
+    marks = interchange.delimiters
+    trailers = (("GE", "1", group.control_number), ("IEA", "1", interchange.control_number))
+    return second_opinion(
+        data[interchange.start : interchange.groups[0].start]
+        + data[group.start : group.sets[0].start]
+        + data[one.start : one.end]
+        + "".join(marks.element.join(trailer) + marks.segment for trailer in trailers).encode("latin-1")
+    )
 
 
 def _group_section(group: Group) -> Section:
@@ -118,7 +139,7 @@ def _group_section(group: Group) -> Section:
     )
 
 
-def _set_section(transaction_set: TransactionSet) -> Section:
+def _set_section(transaction_set: TransactionSet, opinion: SecondOpinion | None) -> Section:
     count = len(transaction_set.segments)
     known = {(segment.position, segment.id): segment for segment in transaction_set.segments}
     here: dict[int, list[Finding]] = {}  # at the segment itself
@@ -151,6 +172,7 @@ def _set_section(transaction_set: TransactionSet) -> Section:
         facts=(("segments", str(len(known))), ("bytes", f"{transaction_set.start} to {transaction_set.end}")),
         findings=tuple(whole),
         segments=tuple(lines),
+        opinion=opinion,
         record=record,
     )
 
@@ -203,6 +225,19 @@ def _segment_line(segment: Segment, depth: int, findings: Sequence[Finding]) -> 
     )
 
 
+def _opinion_lines(opinion: SecondOpinion) -> Iterator[str]:
+    verdicts = {True: "pyx12 accepts this set", False: "pyx12 refuses this set", None: "pyx12 comes to no verdict"}
+    yield verdicts[opinion.accepted]
+    for error in opinion.errors:
+        place = f"{error.segment}{error.element:02d}" if error.element else error.segment
+        if error.component:
+            place += f"-{error.component}"
+        if error.position:
+            place += f" (segment {error.position})"
+        said = f"{place}: {error.words}" if place else error.words
+        yield visible(f"{said}  [{error.code}]" if error.code else said)
+
+
 # -- as text
 
 _MARKS = {Severity.ERROR: "!!", Severity.WARNING: " !", Severity.NOTE: " i"}
@@ -218,6 +253,9 @@ def as_text(page: Page) -> str:
             lines += _finding_lines(found, "  ")
         for segment in section.segments:
             lines += _segment_text(segment)
+        if section.opinion is not None:
+            head, *errors = _opinion_lines(section.opinion)
+            lines += ["", f"  {head}", *(f"   - {error}" for error in errors)]
         if section.record:
             lines += ["", "  record", *(f"  {line}" for line in visible_lines(section.record))]
     return "\n".join(lines) + "\n"
@@ -276,6 +314,10 @@ def as_html(page: Page) -> str:
         parts += [_finding_html(found) for found in section.findings]
         if section.segments:
             parts += ["<ol>\n", *(_segment_html(segment) for segment in section.segments), "</ol>\n"]
+        if section.opinion is not None:
+            head, *errors = _opinion_lines(section.opinion)
+            items = "".join(f"<li>{escape(error)}</li>" for error in errors)
+            parts.append(f"<h4>{escape(head)}</h4>\n<ol>{items}</ol>\n")
         if section.record:
             parts.append(f"<pre>{escape(section.record)}</pre>\n")
     parts.append("</body>\n</html>\n")

@@ -130,6 +130,14 @@ def test_explain_prints_the_document_in_words():
     assert "PO102 Quantity ordered: 120" in out
 
 
+def test_explain_gives_the_second_opinion_when_asked_for_it():
+    plain, _ = run("explain", FIXTURES / "850_seven_faults.edi")
+    out, code = run("explain", FIXTURES / "850_seven_faults.edi", "--second-opinion")
+    assert code == 1
+    assert "pyx12 refuses" not in plain
+    assert "pyx12 refuses this set\n   - ST: SE count of 99 for SE02=0001 is wrong. I count 10  [4]" in out
+
+
 def test_explain_writes_a_page(tmp_path):
     page = tmp_path / "page.html"
     _, code = run("explain", FIXTURES / "850_seven_faults.edi", "--html", page)

@@ -47,6 +47,9 @@ class Command(BaseCommand):
         show = actions.add_parser("explain", help="the document in words, findings where they belong")
         show.add_argument("file", type=Path, metavar="FILE")
         show.add_argument("--html", type=Path, metavar="OUT", help="write an HTML page instead")
+        show.add_argument(
+            "--second-opinion", action="store_true", help="ask pyx12 too about every set that is rejected"
+        )
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         actions: dict[str, Callable[..., int]] = {
@@ -113,9 +116,10 @@ class Command(BaseCommand):
                 self.bytes(answer)
         return _outcome(interchanges)
 
-    def explain(self, *, file: Path, html: Path | None, **_: Any) -> int:
-        interchanges = x12.read(_bytes_of(file))
-        page = explain(str(file), interchanges)
+    def explain(self, *, file: Path, html: Path | None, second_opinion: bool, **_: Any) -> int:
+        data = _bytes_of(file)
+        interchanges = x12.read(data)
+        page = explain(str(file), interchanges, ask_about=data if second_opinion else None)
         if html is None:
             self.stdout.write(as_text(page), ending="")
         else:

@@ -51,6 +51,32 @@ def test_a_file_that_is_no_document_says_so():
     assert "this is not a document we can read" in as_text(page(b"hello"))
 
 
+def test_pyx12_is_asked_about_the_rejected_set_alone():
+    data = (FIXTURES / "855_one_of_three_refused.edi").read_bytes()
+    text = as_text(explain("answers.edi", read(data), ask_about=data))
+    assert text.count("pyx12") == 1
+    assert "pyx12 refuses this set\n   - ACK (segment 4): Segment ACK*XX not found." in text
+    assert text.index("Transaction set 855 0002: rejected") < text.index("pyx12 refuses") < text.index("set 855 0003")
+
+
+def test_pyx12_may_accept_what_we_refuse():
+    data = document("BEG*00*SA*PO-1**20260924", "PO1*1*5*EA").removesuffix(b"IEA*1*000000101~\n")
+    assert "pyx12 accepts this set\n" in as_text(explain("orders.edi", read(data), ask_about=data))
+
+
+def test_what_pyx12_repeats_of_a_document_is_shown_and_never_obeyed():
+    data = document("BEG*00*SA*PO-1**20260924", "PO1*1*\x1b[2J<b>*EA")
+    page = explain("orders.edi", read(data), ask_about=data)
+    assert "pyx12 refuses this set" in as_text(page)
+    assert "\x1b" not in as_text(page) + as_html(page)
+    assert "<b>" not in as_html(page).partition("<h4>")[2]
+
+
+def test_there_is_nothing_to_ask_about_sets_without_an_interchange():
+    data = b"ST*850*0001~BEG*00*SA*PO-1**2026~SE*3*0001~"
+    assert "pyx12" not in as_text(explain("orders.edi", read(data), ask_about=data))
+
+
 class Tags(HTMLParser):
     def __init__(self):
         super().__init__()
