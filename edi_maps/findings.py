@@ -56,6 +56,7 @@ class Finding:
     position: int | None = None  #: of the segment in its transaction set, ST = 1
     element: int | None = None
     component: int | None = None
+    repetition: int | None = None  #: of an element that may be repeated, first = 1
     offset: int | None = None  #: byte offset in the file
     value: str | None = None  #: as sent
     pointer: str | None = None  #: JSON pointer, for documents that are JSON
@@ -295,6 +296,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: the segment has more elements than the {limit} it may have.",
         fix="Leave out what stands after the last element of the guide.",
     ),
+    "element_repeat": Message(
+        severity=_E,
+        text="{where}: {name} is repeated more often than the {limit} times it may be.",
+        fix="Send at most {limit} repetitions of the element.",
+    ),
     "element_short": Message(
         severity=_E,
         text="{where}: {value!r} is shorter than the {limit} characters of {name}.",
@@ -393,6 +399,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: '{value}' is not a date.",
         fix="Send the date in the agreed form; in X12 that is CCYYMMDD.",
     ),
+    "value_not_time": Message(
+        severity=_E,
+        text="{where}: '{value}' is not a time of day.",
+        fix="Send the time in the agreed form; in X12 that is HHMM, in 24 hours.",
+    ),
     "value_not_moment": Message(
         severity=_E,
         text="{where}: '{value}' is not a date with a time.",
@@ -422,6 +433,31 @@ CATALOGUE: Final[dict[str, Message]] = {
         severity=_W,
         text="{where}: the acknowledgment says '{expected}' as a whole, but answers a line with '{value}'.",
         fix="Let the status of the acknowledgment agree with the statuses of its lines.",
+    ),
+    # -- X12 acknowledgments: what a partner found wrong with a document of ours
+    "refused_envelope": Message(
+        severity=_E,
+        text="{where}: the partner found fault with our envelope: {reason}.",
+        fix="Compare the partner's X12 terms with what they expect, mend them and send the document again.",
+        actor=Actor.OPERATOR,
+    ),
+    "refused_set": Message(
+        severity=_E,
+        text="{where}: the partner refused the transaction set: {reason}.",
+        fix="Look at the other findings; without any, ask the partner what they could not read.",
+        actor=Actor.OPERATOR,
+    ),
+    "refused_segment": Message(
+        severity=_E,
+        text="{where}: the partner found fault with {name}: {reason}.",
+        fix="Compare the segment with the partner's guide.",
+        actor=Actor.OPERATOR,
+    ),
+    "refused_element": Message(
+        severity=_E,
+        text="{where}: the partner found fault with {name}{shown}: {reason}.",
+        fix="Compare the element with the partner's guide, then mend the order or the partner's terms.",
+        actor=Actor.OPERATOR,
     ),
     # -- JSON
     "json_syntax": Message(
@@ -497,8 +533,8 @@ def finding(code: str, *, severity: Severity | None = None, **facts: Any) -> Fin
     Args:
         code: a key of the catalogue; an unknown one is a programming error and raises KeyError.
         severity: overrules the catalogue (a partner's terms may soften or harden a rule).
-        facts: the places (``segment``, ``position``, ``element``, ``component``, ``offset``, ``value``, ``pointer``) and
-            whatever else the templates of the message name, e.g. ``expected``.
+        facts: the places (``segment``, ``position``, ``element``, ``component``, ``repetition``, ``offset``, ``value``,
+            ``pointer``) and whatever else the templates of the message name, e.g. ``expected``.
     """
     message = CATALOGUE[code]
     places = {name: facts.get(name) for name in _PLACES}
@@ -522,7 +558,7 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     return Verdict.ACCEPTED_WITH_ERRORS if Severity.WARNING in severities else Verdict.ACCEPTED
 
 
-_PLACES: Final = ("segment", "position", "element", "component", "offset", "value", "pointer")
+_PLACES: Final = ("segment", "position", "element", "component", "repetition", "offset", "value", "pointer")
 
 
 class _Words(dict[str, Any]):
@@ -535,7 +571,8 @@ def _where(places: dict[str, Any]) -> str:
     if places["segment"]:
         element = f"{places['element']:02d}" if places["element"] else ""
         component = f"-{places['component']}" if places["component"] else ""
-        position = f" (segment {places['position']})" if places["position"] else ""
+        repetition = f", repetition {places['repetition']}" if places["repetition"] else ""
+        position = f" (segment {places['position']}{repetition})" if places["position"] else ""
         return f"{places['segment']}{element}{component}{position}"
     if places["pointer"]:
         return str(places["pointer"])
