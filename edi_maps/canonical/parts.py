@@ -96,6 +96,24 @@ class Term(Record):
     description: str | None = None
 
 
+class Charge(Record):
+    """What is added to or taken off the price of the goods: a charge, an allowance, a service."""
+
+    kind: str  #: allowance, charge, service, promotion, none (neither is meant) …, or the code as sent
+    code: str | None = None  #: what it is for, as sent: X12 element 1300, D240 freight, H850 tax …
+    agency: str | None = None  #: whose list ``agency_code`` is of, as sent
+    agency_code: str | None = None
+    amount: Number | None = None  #: in the currency of the document; ``kind`` says which way
+    percent: Number | None = None
+    percent_basis: str | None = None  #: what the percentage is of, as sent
+    rate: Number | None = None  #: per unit
+    quantity: Number | None = None
+    unit: str | None = None
+    settlement: str | None = None  #: off_invoice, bill_back, credit_to_account …, or the code as sent
+    reference: str | None = None
+    description: str | None = None
+
+
 class Carrier(Record):
     scac: str | None = None
     mode: str | None = None
