@@ -35,6 +35,8 @@ Rows
                 of their own (a trailing ``[]`` appends), on reading only when ``field`` is there too. ``required``
                 refuses to write the segment without any.
     ``keep``    wire parts without a home that are written back here.
+    ``rows``    stands for the rows listed under that name in the table ``rows`` of this sheet or of one it includes, where
+                several blocks have them in common: ``{ rows = "order_header" }``.
 
 Every row may have ``where`` (only this occurrence: a value, a list of values, ``*`` anything, ``#`` a whole number, ``""``
 nothing; single values are written), ``only`` (``read`` or ``write``) and ``since``/``until`` (versions it is written in; all
@@ -56,7 +58,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -445,9 +447,10 @@ class _Loader:
         self.source = self._toml(path)
         self.tables = self._codes(self.source.get("codes"))
         self.raw: dict[str, dict[str, Any]] = {}
-        for included in self.source.get("include", []):
-            self.raw |= self._toml(path.parent / included).get("blocks", {})
-        self.raw |= self.source.get("blocks", {})
+        self.shared: dict[str, list[dict[str, Any]]] = {}
+        for source in (*(self._toml(path.parent / name) for name in self.source.get("include", [])), self.source):
+            self.raw |= source.get("blocks", {})
+            self.shared |= source.get("rows", {})
         self.blocks: dict[str, Block] = {}
 
     def sheet(self) -> Sheet:
@@ -455,7 +458,9 @@ class _Loader:
             self.blocks[name] = Block(name, self._maker(name, block))
         for name, block in self.raw.items():
             self._fill(self.blocks[name], block)
-        settings = {key: value for key, value in self.source.items() if key not in {"blocks", "codes", "include"}}
+        settings = {
+            key: value for key, value in self.source.items() if key not in {"blocks", "rows", "codes", "include"}
+        }
         if (first := settings.get("record")) not in self.blocks:
             raise SheetError(f"{self.path.name}: record = {first!r} is not a block of this sheet")
         return Sheet(self.blocks, settings)
@@ -497,7 +502,7 @@ class _Loader:
 
     def _fill(self, block: Block, raw: dict[str, Any]) -> None:
         written: dict[str, str] = {}
-        for number, row in enumerate(raw["rows"], 1):
+        for number, row in enumerate(self._spelled_out(raw["rows"]), 1):
             self.place = f"{self.path.name}, block {block.name!r}, row {number}"
             kind = next((kind for kind in _ROW_KEYS if kind in row), "")
             if not kind:
@@ -535,6 +540,18 @@ class _Loader:
             "since": row.get("since", ""),
             "until": row.get("until", ""),
             "reads": only != "write",
+    def _spelled_out(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows with those that are shared in the place of their name."""
+        for row in rows:
+            if "rows" not in row:
+                yield row
+            elif row["rows"] in self.shared and len(row) == 1:
+                yield from self._spelled_out(self.shared[row["rows"]])
+            else:
+                raise self._wrong(
+                    f"{row}: a row with 'rows' names rows that several blocks share, and says nothing else"
+                )
+
             "writes": only != "read",
         }
 

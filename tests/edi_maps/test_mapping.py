@@ -75,6 +75,23 @@ def test_two_rows_may_not_write_one_list(sheet_of):
         sheet_of(row + "\n" + row, more=more)
 
 
+def test_rows_that_blocks_share_stand_where_they_are_named(sheet_of):
+    sheet = sheet_of(
+        '{ at = "BEG03", field = "number" },\n{ rows = "ends" }',
+        more='[rows]\nends = [{ at = "BEG04", field = "release_number" }, { rows = "last" }]\n'
+        'last = [{ at = "BEG06", field = "contract_number" }]',
+    )
+    writer = Writer("004010")
+    writer.write(sheet.blocks["top"], {"number": "7", "release_number": "8", "contract_number": "9"}, {}, "")
+    assert writer.segments == [["BEG", "", "", "7", "8", "", "9"]]
+
+
+@pytest.mark.parametrize("row", ['{ rows = "nowhere" }', '{ rows = "ends", since = "004030" }'])
+def test_shared_rows_are_named_and_nothing_else(sheet_of, row):
+    with pytest.raises(SheetError, match="names rows that several blocks share, and says nothing else"):
+        sheet_of(row, more='[rows]\nends = [{ at = "BEG04", field = "release_number" }]')
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
