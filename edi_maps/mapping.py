@@ -38,7 +38,7 @@ Rows
     ``rows``    stands for the rows listed under that name in the table ``rows`` of this sheet or of one it includes, where
                 several blocks have them in common: ``{ rows = "order_header" }``.
 
-Every row may have ``where`` (only this occurrence: a value, a list of values, ``*`` anything, ``#`` a whole number, ``""``
+Every other row may have ``where`` (only this occurrence: a value, a list of values, ``*`` anything, ``#`` a whole number, ``""``
 nothing; single values are written), ``only`` (``read`` or ``write``) and ``since``/``until`` (versions it is written in; all
 are read). Of several rows for one wire part the first that fits takes it.
 
@@ -60,7 +60,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -146,7 +146,7 @@ class Wire(Protocol):
 
     @property
     def types(self) -> Mapping[str, ValueType]:
-        """How text, number, integer, day and moment stand on this wire."""
+        """How text, number, integer, day, clock (a time of day) and moment stand on this wire."""
 
     def address(self, at: str) -> tuple[str, Key]:
         """Split an address into the part it names and the key within; ValueError when it is none."""
@@ -342,7 +342,7 @@ class Sheet:
 class Shape:
     """What an annotation comes down to."""
 
-    kind: str  #: text, number, integer, day, moment, record or other
+    kind: str  #: text, number, integer, day, clock, moment, record or other
     many: bool = False
     mapping: bool = False
     model: type[BaseModel] | None = None
@@ -350,7 +350,14 @@ class Shape:
     choices: frozenset[str] = frozenset()  #: all it may say, when that is limited
 
 
-_KINDS: Final[dict[Any, str]] = {str: "text", Decimal: "number", int: "integer", date: "day", AwareDatetime: "moment"}
+_KINDS: Final[dict[Any, str]] = {
+    str: "text",
+    Decimal: "number",
+    int: "integer",
+    date: "day",
+    time: "clock",
+    AwareDatetime: "moment",
+}
 
 
 def shape_of(annotation: Any) -> Shape:
@@ -533,13 +540,6 @@ class _Loader:
         block.plans = {name: tuple(part.plan for part in parts) for name, parts in by_name.items()}
         block.entered = frozenset(part.name for part in block.order if isinstance(part, Entries))
 
-    def _common(self, row: dict[str, Any]) -> dict[str, Any]:
-        only = row.get("only")
-        return {
-            "where": self._conditions(row.get("where", {})),
-            "since": row.get("since", ""),
-            "until": row.get("until", ""),
-            "reads": only != "write",
     def _spelled_out(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The rows with those that are shared in the place of their name."""
         for row in rows:
@@ -552,6 +552,13 @@ class _Loader:
                     f"{row}: a row with 'rows' names rows that several blocks share, and says nothing else"
                 )
 
+    def _common(self, row: dict[str, Any]) -> dict[str, Any]:
+        only = row.get("only")
+        return {
+            "where": self._conditions(row.get("where", {})),
+            "since": row.get("since", ""),
+            "until": row.get("until", ""),
+            "reads": only != "write",
             "writes": only != "read",
         }
 

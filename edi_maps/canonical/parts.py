@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import date
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION: Final = "1"
 
@@ -27,6 +27,16 @@ def _exact(value: object) -> object:
 
 #: A finite decimal, from text, an integer or a Decimal; a float may have lost digits before we saw it.
 Number = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
+
+
+def _without_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a time of day without a zone is wanted: it is meant where the goods are")
+    return value
+
+
+#: A time of day that names no zone: it is meant where the goods are.
+TimeOfDay = Annotated[time, AfterValidator(_without_zone)]
 
 
 class Purpose(StrEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +56,7 @@ class JsonWire:
             ),
             "integer": ValueType(read_integer, int, "value_not_integer", "a whole number"),
             "day": ValueType(_reads_day(days), lambda day: day.strftime(days), "value_not_date", "a date as text"),
+            "clock": ValueType(_read_clock, _write_clock, "value_not_time", "a time of day as text"),
             "moment": ValueType(_reads_moment(moments), _writes_moment(moments), "value_not_moment", "a time as text"),
         }
 
@@ -104,6 +105,19 @@ def _reads_day(form: str) -> Callable[[Any], date]:
         return datetime.strptime(value.strip(), form).replace(tzinfo=UTC).date()
 
     return read
+
+
+def _read_clock(value: Any) -> time:
+    if not isinstance(value, str):
+        raise TypeError
+    clock = time.fromisoformat(value.strip())
+    if clock.tzinfo:
+        raise ValueError(value)
+    return clock
+
+
+def _write_clock(value: time) -> str:
+    return value.isoformat("minutes" if not (value.second or value.microsecond) else "auto")
 
 
 def _reads_moment(form: str) -> Callable[[Any], datetime]:

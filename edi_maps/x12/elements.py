@@ -44,17 +44,18 @@ def read_integer(text: str) -> int:
     return int(number)
 
 
+def read_clock(text: str) -> time:
+    """``HHMM[SS[D[D]]]``, a time of day that names no zone. Raises ValueError for all else."""
+    if not re.fullmatch(r"[0-9]{4}|[0-9]{6,8}", text, re.ASCII):
+        raise ValueError(text)
+    hundredths = int((text[6:] + "00")[:2])
+    return time(int(text[:2]), int(text[2:4]), int(text[4:6] or 0), hundredths * 10_000)
+
+
 def read_moment(parts: tuple[str, str]) -> datetime:
     """A day and ``HHMM[SS[D[D]]]``. X12 names no zone here: read, and written, as UTC. Without a time: midnight."""
     day, clock = parts
-    if not re.fullmatch(r"(?:[0-9]{4}|[0-9]{6,8})?", clock):
-        raise ValueError(clock)
-    hundredths = int((clock[6:] + "00")[:2])
-    return datetime.combine(
-        read_day(day),
-        time(int(clock[:2] or 0), int(clock[2:4] or 0), int(clock[4:6] or 0), hundredths * 10_000),
-        UTC,
-    )
+    return datetime.combine(read_day(day), read_clock(clock) if clock else time(), UTC)
 
 
 def write_number(value: Decimal) -> str:
@@ -62,10 +63,14 @@ def write_number(value: Decimal) -> str:
     return text.removeprefix("-") if not value else text
 
 
+def write_clock(value: time) -> str:
+    hundredths = f"{value.microsecond // 10_000:02d}".rstrip("0")
+    return f"{value:%H%M%S}{hundredths}" if value.second or hundredths else f"{value:%H%M}"
+
+
 def write_moment(value: datetime) -> tuple[str, str]:
     moment = value.astimezone(UTC)
-    hundredths = f"{moment.microsecond // 10_000:02d}".rstrip("0")
-    return f"{moment:%Y%m%d}", f"{moment:%H%M%S}{hundredths}" if moment.second or hundredths else f"{moment:%H%M}"
+    return f"{moment:%Y%m%d}", write_clock(moment.time())
 
 
 #: How the canonical types stand on this wire.
@@ -74,6 +79,7 @@ TYPES: Final[Mapping[str, ValueType]] = {
     "number": ValueType(read_number, write_number, "value_not_number"),
     "integer": ValueType(read_integer, str, "value_not_integer"),
     "day": ValueType(read_day, lambda day: f"{day:%Y%m%d}", "value_not_date"),
+    "clock": ValueType(read_clock, write_clock, "value_not_time"),
     "moment": ValueType(read_moment, write_moment, "value_not_moment"),
 }
 
