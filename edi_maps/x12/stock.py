@@ -32,6 +32,7 @@ __all__ = [
     "element_if",
     "guide_map",
     "loop_if",
+    "map_if",
     "map_rows",
     "second_opinion",
     "segment_if",
@@ -119,11 +120,12 @@ class SecondOpinion:
     errors: tuple[StockError, ...]
 
 
-def second_opinion(data: bytes) -> SecondOpinion:
+def second_opinion(data: bytes, directory: Path = GUIDES) -> SecondOpinion:
     """Validate one interchange with stock pyx12 and our guides: some 4 ms for a small order. Never raises.
 
     Args:
         data: ISA to IEA. Of several interchanges pyx12 reads all by the delimiters of the first.
+        directory: a map directory, complete: pyx12 falls back to no other.
     """
     if len(data) > MAX_BYTES:
         too_large = StockError(code="", words=f"more than {MAX_BYTES} bytes: pyx12 is not asked")
@@ -131,7 +133,7 @@ def second_opinion(data: bytes) -> SecondOpinion:
     found = err_handler()
     try:
         accepted: bool | None = _pipeline(found)(
-            _PARAMETERS, io.StringIO(data.decode("latin-1")), None, None, map_path=str(GUIDES)
+            _PARAMETERS, io.StringIO(data.decode("latin-1")), None, None, map_path=str(directory)
         )
     except Exception as exc:  # noqa: BLE001 - whatever it stumbles over is its answer
         failure = StockError(code="", words=f"pyx12 failed: {type(exc).__name__} {exc}".rstrip())

@@ -14,7 +14,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from edi_maps.x12.stock import GUIDES, composite_if, element_if, guide_map, loop_if, map_rows, segment_if
+from edi_maps.x12.stock import GUIDES, composite_if, element_if, guide_map, loop_if, map_if, map_rows, segment_if
 
 #: As many as the guide writes ">1".
 UNLIMITED: Final = 2**31 - 1
@@ -90,7 +90,16 @@ class Guide:
 def guide(code: str, version: str) -> Guide | None:
     """The guide for a transaction set, by the exact version it was written for; None when there is none."""
     name = _index().get((code, version))
-    return None if name is None else _Compiler(code, version, name).compile()
+    return None if name is None else compiled(code, version, guide_map(name))
+
+
+def compiled(code: str, version: str, source: map_if) -> Guide:
+    """One map of pyx12 as a guide of ours.
+
+    Raises:
+        TypeError: it is not built as maps are.
+    """
+    return _Compiler(code, version, source).compile()
 
 
 @functools.cache
@@ -192,18 +201,17 @@ class _Place:
 class _Compiler:
     """Turns one map of pyx12 into a ``Guide``."""
 
-    def __init__(self, code: str, version: str, file_name: str) -> None:
+    def __init__(self, code: str, version: str, source: map_if) -> None:
         self.code = code
         self.version = version
-        self.file_name = file_name
+        self.source = source
         self.places: dict[SegmentNode, tuple[_Place, _Key]] = {}
         self.levels: dict[str, SegmentNode] = {}
 
     def compile(self) -> Guide:
-        source = guide_map(self.file_name)
-        top = source.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
+        top = self.source.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
         if not isinstance(top, loop_if):
-            raise TypeError(f"{self.file_name}: ST_LOOP is not a loop")
+            raise TypeError(f"{self.code} {self.version}: ST_LOOP is not a loop")
         root = _Place(None, (), None, 0)
         self.fill(root, top, (), required=True)
         for node in self.places:
@@ -212,7 +220,7 @@ class _Compiler:
         return Guide(
             code=self.code,
             version=self.version,
-            name=source.name or self.code,
+            name=self.source.name or self.code,
             start=root.steps[0].segment,
             nodes=list(self.places),
             identifiers=frozenset(node.id for node in self.places),
@@ -228,7 +236,7 @@ class _Compiler:
                 if isinstance(child, segment_if):
                     place.steps.append(_Step(key, wanted, self.segment(child, place, key)))
                 elif not isinstance(child, loop_if):
-                    raise TypeError(f"{self.file_name}: {child.id} is neither loop nor segment")
+                    raise TypeError(f"{self.code} {self.version}: {child.id} is neither loop nor segment")
                 elif child.type == "wrapper":
                     self.fill(place, child, key, required=wanted)
                 elif _level_of(child) is None:
