@@ -32,8 +32,8 @@ Rows
                 wraps what is written.
     ``pairs``   qualifier and value side by side, repeated up to ``upto``: entries of ``field`` made of the two names in
                 ``names``, with ``shared`` values that stand once for all of them; ``into`` sends some qualifiers to fields
-                of their own (a trailing ``[]`` appends), on reading only when ``field`` is there too. ``required``
-                refuses to write the segment without any.
+                of their own (a trailing ``[]`` appends), on reading only when ``field`` is there too, but for those that
+                ``written`` lists: they follow the other pairs. ``required`` refuses to write the segment without any.
     ``keep``    wire parts without a home that are written back here.
     ``rows``    stands for the rows listed under that name in the table ``rows`` of this sheet or of one it includes, where
                 several blocks have them in common: ``{ rows = "order_header" }``.
@@ -208,6 +208,7 @@ class Pairs:
     type: ValueType  #: of the second name
     shared: Mapping[str, Key]
     into: Mapping[str, str]
+    written: tuple[str, ...]  #: qualifiers of ``into`` that are written after the entries of ``field``
     maker: Maker | None
     required: bool
 
@@ -441,7 +442,7 @@ _ROW_KEYS: Final = {
     "at": {"field", "codes", "const", "default", "required", "when", "implies"},
     "each": {"field", "map", "block"},
     "texts": {"field", "from", "width"},
-    "pairs": {"field", "upto", "names", "codes", "shared", "into", "required"},
+    "pairs": {"field", "upto", "names", "codes", "shared", "into", "written", "required"},
     "keep": set[str](),
 }
 _COMMON_KEYS: Final = {"where", "only", "since", "until"}
@@ -655,6 +656,9 @@ class _Loader:
             kind = shape_of(shape.model.model_fields[names[1]].annotation).kind
         for into in row.get("into", {}).values():
             self._field(block, into.removesuffix("[]"))
+        written = tuple(row.get("written", ()))
+        if strange := [qualifier for qualifier in written if row.get("into", {}).get(qualifier, "[]").endswith("[]")]:
+            raise ValueError(f"{', '.join(strange)}: only what goes into one field can be written")
         part = self._values(block, name, row)
         part.pairs = Pairs(
             first=first,
@@ -665,6 +669,7 @@ class _Loader:
             type=self.wire.types[kind],
             shared={name: self.wire.address(at)[1] for name, at in row.get("shared", {}).items()},
             into=row.get("into", {}),
+            written=written,
             maker=maker,
             required=row.get("required", False),
         )

@@ -106,22 +106,24 @@ class Writer:
                 if (value := data.get(field)) is not None and (number := next(free, 0)):
                     elements[number], elements[number + 1] = qualifier, value
             return []
-        number = pairs.first
         entries = list(data.get(pairs.field, ()))
         if pairs.required and elements and not entries:
             raise ValueError(f"{_dotted(below, (pairs.field,))} is needed for {part.name}{pairs.first:02d}")
         if pairs.shared:
             return self._pairs_of(pairs, elements, entries)
         first, second = pairs.names
+        filled: list[tuple[str, str]] = []
         for entry in entries:
-            if number > pairs.upto:
-                raise ValueError(f"{_dotted(below, (pairs.field,))}: {len(entries)} do not fit")
             try:
-                elements[number] = pairs.codes.code(entry[first]) or "" if pairs.codes else entry[first]
+                qualifier = pairs.codes.code(entry[first]) or "" if pairs.codes else entry[first]
             except ValueError as exc:
                 raise ValueError(f"{_dotted(below, (pairs.field, first))}: {exc}") from exc
-            elements[number + 1] = pairs.type.encode(entry[second])
-            number += 2
+            filled.append((qualifier, pairs.type.encode(entry[second])))
+        filled += [(qualifier, value) for qualifier in pairs.written if (value := data.get(pairs.into[qualifier]))]
+        if len(filled) > (pairs.upto - pairs.first + 1) // 2:
+            raise ValueError(f"{_dotted(below, (pairs.field,))}: {len(filled)} do not fit")
+        for number, pair in zip(range(pairs.first, pairs.upto, 2), filled, strict=False):
+            elements[number], elements[number + 1] = pair
         return []
 
     def _pairs_of(self, pairs: Pairs, elements: dict[int, str], entries: list[Any]) -> list[Any]:

@@ -60,6 +60,10 @@ def sheet_of(tmp_path):
             '{ pairs = "PO106", upto = "PO124", field = "lines", names = ["line_number", "unit"] }',
             "row 1: PO106 to PO124 are no pairs",
         ),
+        (
+            '{ pairs = "PO106", upto = "PO125", into = { LT = "lines[]" }, written = ["LT"] }',
+            "row 1: LT: only what goes into one field can be written",
+        ),
     ],
 )
 def test_a_wrong_row_is_refused_by_its_number(sheet_of, rows, said):
@@ -84,6 +88,18 @@ def test_rows_that_blocks_share_stand_where_they_are_named(sheet_of):
     writer = Writer("004010")
     writer.write(sheet.blocks["top"], {"number": "7", "release_number": "8", "contract_number": "9"}, {}, "")
     assert writer.segments == [["BEG", "", "", "7", "8", "", "9"]]
+
+
+def test_what_pairs_send_into_fields_is_written_after_the_others_when_the_row_says_so(sheet_of):
+    sheet = sheet_of(
+        '{ each = "PO1", field = "lines", block = "line" }',
+        more='[blocks.line]\nmodel = "OrderLine"\nrows = [{ pairs = "PO106", upto = "PO111", field = "product_ids",'
+        ' names = ["kind", "value"], into = { ZL = "line_number", ZD = "description" }, written = ["ZL"] }]',
+    )
+    line = {"product_ids": [{"kind": "BP", "value": "A1"}], "line_number": "10", "description": "Bolt"}
+    writer = Writer("004010")
+    writer.write(sheet.blocks["top"], {"lines": [line]}, {}, "")
+    assert writer.segments == [["PO1", "", "", "", "", "", "BP", "A1", "ZL", "10"]]
 
 
 @pytest.mark.parametrize("row", ['{ rows = "nowhere" }', '{ rows = "ends", since = "004030" }'])
