@@ -11,6 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from edi_maps.canonical.application_advice import (
+    Advice,
+    AdviceLevel,
+    AdviceProblem,
+    AdviceVerdict,
+    ApplicationAdvice,
+)
 from edi_maps.canonical.orders import (
     AcknowledgmentLine,
     ChangeLine,
@@ -51,6 +58,11 @@ __all__ = [
     "SCHEMA_VERSION",
     "AcknowledgmentLine",
     "Address",
+    "Advice",
+    "AdviceLevel",
+    "AdviceProblem",
+    "AdviceVerdict",
+    "ApplicationAdvice",
     "CanonicalRecord",
     "Carrier",
     "ChangeLine",
@@ -89,7 +101,7 @@ __all__ = [
     "load_json",
 ]
 
-CanonicalRecord = PurchaseOrder | PurchaseOrderChange | OrderAcknowledgment | ShipNotice
+CanonicalRecord = PurchaseOrder | PurchaseOrderChange | OrderAcknowledgment | ShipNotice | ApplicationAdvice
 
 _ADAPTER: TypeAdapter[CanonicalRecord] = TypeAdapter(Annotated[CanonicalRecord, Field(discriminator="type")])
 

@@ -29,6 +29,9 @@ VERSIONS: Final = {"004010": "00401", "005010": "00501"}
 #: Suffixes of GS08 that mean the same structure: pyx12 finds a guide by the whole GS08.
 SUFFIXES: Final = ("", "VICS", "UCS")
 
+#: Stands in a list of codes that is not complete.
+_ANY: Final = "*"
+
 _HEAD: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n<!-- Made by edi_maps.x12.guides.generate; change source/*.toml. -->\n'
 )
@@ -225,7 +228,7 @@ class _Writer:
         name = self.elements[element].split(" ", 3)[3]
         head = f'xid="{place}" data_ele="{element}" name={quoteattr(name)} usage="{required}" seq="{number:02d}"'
         allowed = codes.get(place) or self.codes.get(place)
-        if not allowed:
+        if not allowed or _ANY in allowed:
             return f"<element {head}/>"
         listed = "".join(f"<code>{escape(code)}</code>" for code in allowed)
         return f"<element {head}><valid_codes>{listed}</valid_codes></element>"

@@ -30,15 +30,15 @@ def only_set(data):
 
 
 def envelope_of(name):
-    order = name.startswith("850")
+    ours = name.startswith(("850", "824_ship_notice"))
     return Envelope(
-        sender_qualifier="ZZ" if order else "01",
-        sender_id="NORTHPLANT" if order else "555000111",
-        receiver_qualifier="01" if order else "ZZ",
-        receiver_id="555000111" if order else "NORTHPLANT",
+        sender_qualifier="ZZ" if ours else "01",
+        sender_id="NORTHPLANT" if ours else "555000111",
+        receiver_qualifier="01" if ours else "ZZ",
+        receiver_id="555000111" if ours else "NORTHPLANT",
         interchange_number=417,
         group_number=88,
-        version="005010" if name in {"850_replacement", "856_mixed_pallet"} else "004010",
+        version="005010" if name in {"850_replacement", "856_mixed_pallet", "824_order_taken_with_errors"} else "004010",
         delimiters=Delimiters(repetition="^"),
         newline_after_segment=True,
         at=datetime(2026, 11, 30, 9, 5, tzinfo=UTC),

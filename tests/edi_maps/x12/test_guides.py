@@ -61,7 +61,17 @@ def pyx12_accepts(data: bytes) -> bool:
     return bool(x12n_document(params(), io.StringIO(text), io.StringIO(), None, None, map_path=str(GUIDES)))
 
 
-@pytest.mark.parametrize("name", ["850_store_order", "850_5010", "855_partial_backorder", "856_pick_and_pack"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "824_order_taken_with_errors",
+        "824_ship_notice_refused",
+        "850_store_order",
+        "850_5010",
+        "855_partial_backorder",
+        "856_pick_and_pack",
+    ],
+)
 def test_stock_pyx12_accepts_our_good_documents(name):
     assert pyx12_accepts((FIXTURES / f"{name}.edi").read_bytes())
 
@@ -129,7 +139,7 @@ def test_codes_fit_their_elements_and_conditions_name_elements_there_are(name):
 
 
 @pytest.mark.parametrize("version", ["004010", "005010"])
-@pytest.mark.parametrize("code", ["850", "855", "856", "997"])
+@pytest.mark.parametrize("code", ["824", "850", "855", "856", "997"])
 def test_every_set_has_a_guide_in_every_version(code, version):
     guide = structure.guide(code, version)
     assert guide is not None

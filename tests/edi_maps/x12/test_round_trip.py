@@ -9,6 +9,7 @@ from edi_maps.canonical import dump, load
 from edi_maps.findings import Severity
 from edi_maps.x12 import Delimiters, Envelope, read, write
 
+from .strategies.advices import application_advice
 from .strategies.orders import order_acknowledgment, purchase_order
 from .strategies.shipments import ship_notice
 
@@ -60,3 +61,9 @@ def test_an_acknowledgment_reads_back_as_it_was_written(record, version):
 @given(ship_notice(), VERSIONS)
 def test_a_ship_notice_reads_back_as_it_was_written(record, version):
     assert_reads_back(record, version)
+
+
+@FEW
+@given(VERSIONS, st.data())
+def test_an_application_advice_reads_back_as_it_was_written(version, data):
+    assert_reads_back(data.draw(application_advice(version)), version)
