@@ -144,9 +144,8 @@ class ValueType:
 class Wire(Protocol):
     """What the engine asks of a kind of wire when it loads a sheet."""
 
-    @property
-    def types(self) -> Mapping[str, ValueType]:
-        """How text, number, integer, day, clock (a time of day) and moment stand on this wire."""
+    def type_at(self, kind: str, name: str, key: Key) -> ValueType:
+        """How a text, number, integer, day, clock (a time of day) or moment stands at this place of the wire."""
 
     def address(self, at: str) -> tuple[str, Key]:
         """Split an address into the part it names and the key within; ValueError when it is none."""
@@ -596,7 +595,7 @@ class _Loader:
         cell = Cell(
             keys=tuple(key for _, key in places),
             path=steps,
-            type=self.wire.types[shape.kind],
+            type=self.wire.type_at(shape.kind, *places[0]),
             codes=codes,
             const=row.get("const"),
             default=row.get("default"),
@@ -666,7 +665,7 @@ class _Loader:
             field=target,
             names=names,
             codes=self._table(row),
-            type=self.wire.types[kind],
+            type=self.wire.type_at(kind, name, first + 1),
             shared={name: self.wire.address(at)[1] for name, at in row.get("shared", {}).items()},
             into=row.get("into", {}),
             written=written,

@@ -60,6 +60,9 @@ class JsonWire:
             "moment": ValueType(_reads_moment(moments), _writes_moment(moments), "value_not_moment", "a time as text"),
         }
 
+    def type_at(self, kind: str, _name: str, _key: Key) -> ValueType:
+        return self.types[kind]
+
     def address(self, at: str) -> tuple[str, Key]:
         name, *below = at.split(".")
         if not all((name, *below)):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from edi_maps.mapping import Condition, Key, ValueType
+from edi_maps.x12.guides.tables import element_at
 from edi_maps.x12.segments import Loop, Segment
 
 #: Six-digit dates: 70 to 99 are of the last century. No partner sends an order of 1969, and some date things years ahead.
@@ -82,6 +83,35 @@ TYPES: Final[Mapping[str, ValueType]] = {
     "clock": ValueType(read_clock, write_clock, "value_not_time"),
     "moment": ValueType(read_moment, write_moment, "value_not_moment"),
 }
+
+
+@lru_cache
+def _implied(places: int) -> ValueType:
+    """Numbers whose last ``places`` digits stand behind a decimal point that is not sent: element types N1 to N9."""
+
+    def decode(text: str) -> Decimal:
+        # Who sends the point has said where it is, against the standard; validation finds it, the amount is still the amount.
+        if "." in text:
+            return read_number(text)
+        read_number(text)
+        return Decimal(f"{text}e-{places}")
+
+    def encode(value: Decimal) -> str:
+        whole, _, fraction = format(value, "f").partition(".")
+        if len(fraction.rstrip("0")) > places:
+            raise ValueError(f"{value} has more than {places} decimals, and there is no room for them")
+        return str(int(whole + fraction[:places].ljust(places, "0")))
+
+    return ValueType(decode, encode, "value_not_number")
+
+
+def type_at(kind: str, segment: str, key: Key) -> ValueType:
+    """How a value stands in an element: a number as its data element says, all else by ``kind`` alone."""
+    if kind == "number":
+        element = element_at(segment, *key) if isinstance(key, tuple) else element_at(segment, key)
+        if element is not None and element.kind[:1] == "N" and element.kind != "N0":
+            return _implied(int(element.kind[1:]))
+    return TYPES[kind]
 
 
 def address(at: str) -> tuple[str, Key]:

@@ -7,7 +7,7 @@ takers of their name. ``edi_maps.mapping`` tells the language of the sheets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from edi_maps.findings import Finding, finding
@@ -42,7 +42,8 @@ MAX_FINDINGS: Final = 1_000
 class X12Wire:
     """What ``mapping.load`` has to know about X12."""
 
-    types: Final[Mapping[str, ValueType]] = TYPES
+    def type_at(self, kind: str, name: str, key: Key) -> ValueType:
+        return elements.type_at(kind, name, key)
 
     def address(self, at: str) -> tuple[str, Key]:
         return elements.address(at)

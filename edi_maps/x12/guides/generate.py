@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
+from edi_maps.x12.guides.tables import numbers, table
+
 HERE: Final = Path(__file__).parent
 
 #: GS08 → ISA12, the versions there are guides for.
@@ -39,10 +41,7 @@ _HEAD: Final = (
 
 def documents() -> dict[str, str]:
     """Every file of the map directory: name → text."""
-    tables = {
-        name: tomllib.loads((HERE / "source" / f"{name}.toml").read_text(encoding="utf-8"))
-        for name in ("elements", "segments", "codes")
-    }
+    tables = {name: table(name) for name in ("elements", "segments", "codes")}
     tables["sets"] = {
         path.stem: tomllib.loads(path.read_text(encoding="utf-8"))
         for path in sorted((HERE / "source" / "sets").glob("*.toml"))
@@ -205,7 +204,7 @@ class _Writer:
     ) -> str:
         described = self.segments[identifier]
         parts = [f"<syntax>{rule}</syntax>" for rule in described.get("syntax", ())]
-        for number, element in enumerate(_numbers(described["elements"]), start=1):
+        for number, element in enumerate(numbers(described["elements"]), start=1):
             parts.append(self.element(f"{identifier}{number:02d}", element, number, codes or {}))
         return (
             f'<segment xid="{identifier}" name={quoteattr(described["name"])} usage="{usage}" pos="{place:04d}"'
@@ -232,13 +231,6 @@ class _Writer:
             return f"<element {head}/>"
         listed = "".join(f"<code>{escape(code)}</code>" for code in allowed)
         return f"<element {head}><valid_codes>{listed}</valid_codes></element>"
-
-
-def _numbers(elements: str) -> Iterator[str]:
-    """Expand ``"350 2x235+234"`` to 350 235 234 235 234."""
-    for word in elements.split():
-        times, mark, group = word.partition("x")
-        yield from group.split("+") * int(times) if mark else [word]
 
 
 def _loop(identifier: str, name: str, place: int, usage: str, most: str, children: str, attributes: str = "") -> str:
