@@ -18,6 +18,7 @@ from edi_maps.canonical.application_advice import (
     AdviceVerdict,
     ApplicationAdvice,
 )
+from edi_maps.canonical.inventory_advice import InventoryAdvice, InventoryItem, Price, StockQuantity
 from edi_maps.canonical.orders import (
     AcknowledgmentLine,
     ChangeLine,
@@ -49,8 +50,22 @@ from edi_maps.canonical.parts import (
     Reference,
     Schedule,
     Term,
+    TimeOfDay,
     Totals,
     Weight,
+)
+from edi_maps.canonical.schedules import (
+    Authorization,
+    CalledOffItem,
+    CalledOffQuantity,
+    DeliveryPattern,
+    PatternedQuantities,
+    PlannedItem,
+    PlannedQuantity,
+    PlanningSchedule,
+    ShippedQuantity,
+    ShippingSchedule,
+    TimedQuantity,
 )
 from edi_maps.canonical.ship_notice import Mark, Package, ShipNotice, ShippedItem, ShippedOrder
 
@@ -63,14 +78,20 @@ __all__ = [
     "AdviceProblem",
     "AdviceVerdict",
     "ApplicationAdvice",
+    "Authorization",
+    "CalledOffItem",
+    "CalledOffQuantity",
     "CanonicalRecord",
     "Carrier",
     "ChangeLine",
     "Charge",
     "Contact",
+    "DeliveryPattern",
     "Destination",
     "Disposition",
     "Document",
+    "InventoryAdvice",
+    "InventoryItem",
     "LineAction",
     "LineResponse",
     "LineStatus",
@@ -83,6 +104,11 @@ __all__ = [
     "Package",
     "Packaging",
     "Party",
+    "PatternedQuantities",
+    "PlannedItem",
+    "PlannedQuantity",
+    "PlanningSchedule",
+    "Price",
     "ProductId",
     "PurchaseOrder",
     "PurchaseOrderChange",
@@ -93,7 +119,12 @@ __all__ = [
     "ShipNotice",
     "ShippedItem",
     "ShippedOrder",
+    "ShippedQuantity",
+    "ShippingSchedule",
+    "StockQuantity",
     "Term",
+    "TimeOfDay",
+    "TimedQuantity",
     "Totals",
     "Weight",
     "dump",
@@ -101,7 +132,16 @@ __all__ = [
     "load_json",
 ]
 
-CanonicalRecord = PurchaseOrder | PurchaseOrderChange | OrderAcknowledgment | ShipNotice | ApplicationAdvice
+CanonicalRecord = (
+    PurchaseOrder
+    | PurchaseOrderChange
+    | OrderAcknowledgment
+    | ShipNotice
+    | ApplicationAdvice
+    | PlanningSchedule
+    | ShippingSchedule
+    | InventoryAdvice
+)
 
 _ADAPTER: TypeAdapter[CanonicalRecord] = TypeAdapter(Annotated[CanonicalRecord, Field(discriminator="type")])
 
