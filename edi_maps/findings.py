@@ -449,7 +449,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "refused_segment": Message(
         severity=_E,
-        text="{where}: the partner found fault with {name}: {reason}.",
+        text="{where}: the partner found fault with {name}{shown}: {reason}.",
         fix="Compare the segment with the partner's guide.",
         actor=Actor.OPERATOR,
     ),
@@ -458,6 +458,57 @@ CATALOGUE: Final[dict[str, Message]] = {
         text="{where}: the partner found fault with {name}{shown}: {reason}.",
         fix="Compare the element with the partner's guide, then mend the order or the partner's terms.",
         actor=Actor.OPERATOR,
+    ),
+    # -- X12 application advice: what a partner's system says of a document of ours that it could read
+    "application_error": Message(
+        severity=_E,
+        text="{where}: the partner's system says: {reason}.",
+        fix="Mend it where the document comes from and have it sent again, or settle it with the partner.",
+        actor=Actor.BUYER,
+    ),
+    # -- against the order book: why a document that could be read is not used
+    "order_unknown": Message(
+        severity=_E,
+        text="{value}: there is no such order for this supplier.",
+        fix="Check the order number, and answer or ship only orders that reached you.",
+    ),
+    "order_ambiguous": Message(
+        severity=_E,
+        text="{reason}",
+        fix="Name the buyer or the ship-to, so that it can be told whose order is meant.",
+    ),
+    "order_differs": Message(severity=_E, text="{reason}", fix="Check with the buyer how the order stands."),
+    "revision_differs": Message(severity=_E, text="{reason}", fix="Answer the order as it stands now."),
+    "line_differs": Message(
+        severity=_E, text="{reason}", fix="Answer every line once, by the number the order gives it."
+    ),
+    "item_differs": Message(severity=_E, text="{reason}", fix="Name the item as the order does."),
+    "status_differs": Message(
+        severity=_E,
+        text="{reason}",
+        fix="Say of every line whether it is accepted, changed or rejected, and agree it first.",
+    ),
+    "quantity_differs": Message(
+        severity=_E, text="{reason}", fix="Keep to the quantity of the order, or have the buyer change the order first."
+    ),
+    "unit_differs": Message(severity=_E, text="{reason}", fix="Count in the unit of the order."),
+    "price_differs": Message(
+        severity=_E, text="{reason}", fix="Keep to the price of the order, or have the buyer change the order first."
+    ),
+    "currency_differs": Message(severity=_E, text="{reason}", fix="Use the currency of the order."),
+    "date_differs": Message(
+        severity=_E, text="{reason}", fix="Keep to the day of the order, or have the buyer change the order first."
+    ),
+    "shipment_differs": Message(
+        severity=_E,
+        text="{reason}",
+        fix="Give every shipment a number of its own, and send a correction as a replacement of the first notice.",
+    ),
+    "package_differs": Message(severity=_E, text="{reason}", fix="Give every package a serial number of its own."),
+    "document_discarded": Message(
+        severity=_E,
+        text="The buyer has decided not to use this document.",
+        fix="Settle with the buyer what is to be sent.",
     ),
     # -- JSON
     "json_syntax": Message(

@@ -186,6 +186,11 @@ class _Cleaner:
         return value.replace(COMPONENT, self._marks.component)
 
 
+def in_latin_1(text: str) -> str:
+    """``text`` as it can be written: whoever fits a text into an element counts these characters."""
+    return "".join(character if character <= "\xff" else _nearest(character) for character in text)
+
+
 def _nearest(character: str) -> str:
     """What latin-1 has for a character beyond it: its usual substitute, the letter without its accent, or ``?``."""
     if character <= "\xff":
