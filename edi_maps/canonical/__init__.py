@@ -18,10 +18,11 @@ from edi_maps.canonical.application_advice import (
     AdviceVerdict,
     ApplicationAdvice,
 )
-from edi_maps.canonical.inventory_advice import InventoryAdvice, InventoryItem, Price, StockQuantity
+from edi_maps.canonical.inventory_advice import InventoryAdvice, InventoryItem, StockQuantity
 from edi_maps.canonical.orders import (
     AcknowledgmentLine,
     ChangeLine,
+    Component,
     Disposition,
     LineAction,
     LineResponse,
@@ -31,19 +32,24 @@ from edi_maps.canonical.orders import (
     OrderLine,
     PurchaseOrder,
     PurchaseOrderChange,
+    SalesRequirement,
 )
 from edi_maps.canonical.parts import (
     SCHEMA_VERSION,
     Address,
     Carrier,
+    Characteristic,
     Charge,
     Contact,
     Destination,
     Document,
+    Freight,
+    Measurement,
     Note,
     Number,
     Packaging,
     Party,
+    Price,
     ProductId,
     Purpose,
     Record,
@@ -52,6 +58,7 @@ from edi_maps.canonical.parts import (
     Term,
     TimeOfDay,
     Totals,
+    Volume,
     Weight,
 )
 from edi_maps.canonical.schedules import (
@@ -67,7 +74,7 @@ from edi_maps.canonical.schedules import (
     ShippingSchedule,
     TimedQuantity,
 )
-from edi_maps.canonical.ship_notice import Mark, Package, ShipNotice, ShippedItem, ShippedOrder
+from edi_maps.canonical.ship_notice import Load, Mark, Package, ShipNotice, ShippedItem, ShippedOrder
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -84,18 +91,23 @@ __all__ = [
     "CanonicalRecord",
     "Carrier",
     "ChangeLine",
+    "Characteristic",
     "Charge",
+    "Component",
     "Contact",
     "DeliveryPattern",
     "Destination",
     "Disposition",
     "Document",
+    "Freight",
     "InventoryAdvice",
     "InventoryItem",
     "LineAction",
     "LineResponse",
     "LineStatus",
+    "Load",
     "Mark",
+    "Measurement",
     "Note",
     "Number",
     "OrderAcknowledgment",
@@ -115,6 +127,7 @@ __all__ = [
     "Purpose",
     "Record",
     "Reference",
+    "SalesRequirement",
     "Schedule",
     "ShipNotice",
     "ShippedItem",
@@ -126,6 +139,7 @@ __all__ = [
     "TimeOfDay",
     "TimedQuantity",
     "Totals",
+    "Volume",
     "Weight",
     "dump",
     "load",

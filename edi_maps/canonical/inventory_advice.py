@@ -13,6 +13,7 @@ from edi_maps.canonical.parts import (
     Document,
     Number,
     Party,
+    Price,
     ProductId,
     Purpose,
     Record,
@@ -21,17 +22,6 @@ from edi_maps.canonical.parts import (
     TimeOfDay,
     Totals,
 )
-
-
-class Price(Record):
-    """What the item costs, by the kind of price."""
-
-    kind: str | None = None  #: unit_cost, resale, suggested_retail, wholesale …, or the code as sent
-    unit_price: Number | None = None
-    quantity: Number | None = None  #: from this quantity on, or of it
-    unit: str | None = None
-    basis: str | None = None
-    extra: dict[str, JsonValue] = {}
 
 
 class StockQuantity(Record):

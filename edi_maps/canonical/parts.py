@@ -67,6 +67,7 @@ class Reference(Record):
 class Note(Record):
     text: str
     kind: str | None = None
+    reference: str | None = None  #: the number or heading the text stands under
 
 
 class Contact(Record):
@@ -74,6 +75,7 @@ class Contact(Record):
     name: str | None = None
     phone: str | None = None
     email: str | None = None
+    fax: str | None = None
 
 
 class Address(Record):
@@ -82,14 +84,18 @@ class Address(Record):
     region: str | None = None
     postal_code: str | None = None
     country: str | None = None
+    location_kind: str | None = None  #: what ``location`` is, as sent: X12 element 309, DE destination, RG region …
+    location: str | None = None
 
 
 class Party(Record):
     role: str  #: buyer, seller, ship_to, ship_from, bill_to, vendor, manufacturer, store …, or the code as sent
     name: str | None = None
+    more_names: tuple[str, ...] = ()  #: a department, a person, the rest of a long name
     id: str | None = None
     id_type: str | None = None  #: assigned_by_buyer, assigned_by_seller, duns, duns4, gln …, or the code as sent
     address: Address | None = None
+    references: tuple[Reference, ...] = ()
     contacts: tuple[Contact, ...] = ()
 
 
@@ -124,14 +130,48 @@ class Charge(Record):
     description: str | None = None
 
 
+class Price(Record):
+    """One of several prices of the same goods: of a list, for a class of trade, from a quantity on."""
+
+    kind: str | None = None  #: unit_cost, resale, suggested_retail, wholesale …, or the code as sent
+    trade_class: str | None = None  #: who pays it, as sent: X12 element 687, RS resale, WS user …
+    unit_price: Number | None = None
+    quantity: Number | None = None  #: from this quantity on, or of it
+    unit: str | None = None
+    factor_kind: str | None = None  #: discount, selling …, or the code as sent
+    factor: Number | None = None  #: what the price is multiplied by
+    amount: Number | None = None
+    basis: str | None = None  #: as ``price_basis`` of a line
+    extra: dict[str, JsonValue] = {}
+
+
+class Freight(Record):
+    """Who pays the freight, and where goods and risk change hands."""
+
+    payment: str | None = None  #: prepaid, prepaid_and_charged, collect, third_party …, or the code as sent
+    location_kind: str | None = None  #: origin, destination …, or the code as sent
+    location: str | None = None
+    terms: str | None = None  #: EXW, FOB, DDP …
+    terms_list: str | None = None  #: whose terms they are, as sent: X12 element 334, 01 Incoterms
+    title_location_kind: str | None = None
+    title_location: str | None = None  #: where the title passes
+    risk: str | None = None  #: who bears the loss on the way, as sent: X12 element 54
+
+
 class Carrier(Record):
     scac: str | None = None
+    id: str | None = None  #: what the carrier is called where it is not by its SCAC
+    id_type: str | None = None  #: as ``id_type`` of a party
     mode: str | None = None
     routing: str | None = None
     service: str | None = None
+    transit_time: Number | None = None
+    transit_unit: str | None = None  #: calendar_days, working_days, hours …, or the code as sent
     tracking_number: str | None = None
     bill_of_lading: str | None = None
     trailer: str | None = None
+    trailer_owner: str | None = None  #: the letters before the number
+    seal: str | None = None
 
 
 class Weight(Record):
@@ -140,25 +180,68 @@ class Weight(Record):
     kind: str | None = None
 
 
+class Volume(Record):
+    value: Number
+    unit: str | None = None
+
+
 class Packaging(Record):
+    """How goods are packed: ``units_per_pack`` inner packs of ``size`` ``unit`` each, as PO4 counts them."""
+
     units_per_pack: Number | None = None
     size: Number | None = None
     unit: str | None = None
     kind: str | None = None
+    inner_packs: int | None = None
+    weight: Weight | None = None  #: of one pack
+    volume: Volume | None = None  #: of one pack
+    length: Number | None = None
+    width: Number | None = None
+    height: Number | None = None
+    dimension_unit: str | None = None
+
+
+class Characteristic(Record):
+    """A property of goods, or of how they are to be packed, in words, in a code, or in both."""
+
+    kind: str | None = None  #: product, colour, vendor_size, packaging …, or the code as sent
+    form: str | None = None  #: free (words), structured (a code), semi_structured (both), or the code as sent
+    agency: str | None = None  #: whose list ``code`` is of, as sent
+    code: str | None = None
+    text: str | None = None
+
+
+class Measurement(Record):
+    """What was measured or is demanded: a width, a temperature, a range of weights."""
+
+    category: str | None = None  #: dimensions, weights, temperature …, or the code as sent
+    kind: str | None = None  #: length, width, gross_weight …, or the code as sent
+    value: Number | None = None
+    unit: str | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
 
 
 class Totals(Record):
     line_count: int | None = None
     hash_total: Number | None = None
     amount: Number | None = None
+    weight: Weight | None = None
+    volume: Volume | None = None
     packages: int | None = None
+    package_type: str | None = None  #: of all ``packages``, as sent
 
 
 class Schedule(Record):
     quantity: Number
     unit: str | None = None
+    recipient_role: str | None = None  #: as ``role`` of a party
+    recipient: str | None = None  #: whom or where this part is for
     date_kind: str | None = None
     on: date | None = None
+    at: TimeOfDay | None = None
+    other_date_kind: str | None = None
+    other_on: date | None = None  #: a second date of the same part: picked up on, delivered on
 
 
 class Destination(Record):

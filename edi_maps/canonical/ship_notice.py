@@ -7,17 +7,25 @@ from typing import Literal
 
 from pydantic import AwareDatetime, JsonValue
 
+from edi_maps.canonical.orders import Component
 from edi_maps.canonical.parts import (
     Carrier,
+    Characteristic,
+    Charge,
+    Contact,
     Document,
+    Freight,
+    Measurement,
     Note,
     Number,
+    Packaging,
     Party,
     ProductId,
     Purpose,
     Record,
     Reference,
     Totals,
+    Volume,
     Weight,
 )
 
@@ -25,6 +33,18 @@ from edi_maps.canonical.parts import (
 class Mark(Record):
     kind: str
     value: str
+    last: str | None = None  #: of a range that starts with ``value``
+
+
+class Load(Record):
+    """Equal containers of one item: so many of them, with so much in each."""
+
+    containers: int
+    quantity: Number  #: in each
+    packaging: str | None = None  #: as sent
+    size: Number | None = None
+    unit: str | None = None
+    references: tuple[Reference, ...] = ()  #: the labels of the containers
 
 
 class Package(Record):
@@ -35,6 +55,10 @@ class Package(Record):
     sscc: str | None = None  #: 18 digits, without the application identifier
     type: str | None = None
     weight: Weight | None = None
+    volume: Volume | None = None
+    packaging: Packaging | None = None
+    measurements: tuple[Measurement, ...] = ()
+    references: tuple[Reference, ...] = ()
     extra: dict[str, JsonValue] = {}
 
 
@@ -45,14 +69,24 @@ class ShippedItem(Record):
     release_number: str | None = None
     quantity: Number | None = None
     unit: str | None = None
+    quantity_to_date: Number | None = None  #: shipped of this order line so far, this shipment included
     ordered_quantity: Number | None = None
+    status: str | None = None  #: as ``status`` of a response, or the code as sent
     product_ids: tuple[ProductId, ...] = ()
     store: str | None = None  #: whose goods these are when one order is shipped to several locations
     package_id: str | None = None
     lots: tuple[str, ...] = ()
     serials: tuple[str, ...] = ()
+    dates: dict[str, date] = {}  #: lot_expiry, produced …: of all its lots
     references: tuple[Reference, ...] = ()
     description: str | None = None
+    characteristics: tuple[Characteristic, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    packaging: Packaging | None = None
+    loads: tuple[Load, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    components: tuple[Component, ...] = ()
+    parties: tuple[Party, ...] = ()
     extra: dict[str, JsonValue] = {}
 
 
@@ -77,12 +111,18 @@ class ShipNotice(Document):
     purpose: Purpose = Purpose.ORIGINAL
     created_at: AwareDatetime | None = None
     structure: str | None = None  #: BSN05 as sent, e.g. "0001"; often absent or untrue on the wire
+    status: str | None = None  #: of what was ordered: complete, partial, partial_backorder …, or the code as sent
     dates: dict[str, date] = {}
     carrier: Carrier | None = None
+    freight: Freight | None = None
     parties: tuple[Party, ...] = ()
+    contacts: tuple[Contact, ...] = ()
     references: tuple[Reference, ...] = ()
     notes: tuple[Note, ...] = ()
     weight: Weight | None = None
+    volume: Volume | None = None
+    measurements: tuple[Measurement, ...] = ()
+    charges: tuple[Charge, ...] = ()
     orders: tuple[ShippedOrder, ...] = ()
     packages: tuple[Package, ...] = ()
     items: tuple[ShippedItem, ...] = ()
