@@ -1,24 +1,41 @@
 """Functional and interchange acknowledgments as we read them: what a partner said about an interchange of ours.
 
-Source: X12 004010, transaction set 997 and segment TA1; a 999 reads alike.
+Source: X12 004010, transaction set 997 and segment TA1; 005010, transaction set 999, whose IK3, IK4 and IK5 say what AK3, AK4
+and AK5 do.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edi_maps.x12.segments import Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElementError:
+    """AK4: an element of a segment in error."""
+
+    position: int | None  #: in its segment, 1 = first after the identifier
+    component: int | None = None
+    repetition: int | None = None
+    number: str = ""  #: AK402, of the data element
+    code: str = ""  #: AK403
+    value: str = ""  #: AK404, their copy of what we sent
+    context: tuple[str, ...] = ()  #: CTX segments of a 999, as sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentError:
-    """AK3: a segment in error, with its AK4 elements as (position, component, code, copy of the value)."""
+    """AK3: a segment in error, with the elements in error."""
 
     segment: str
-    position: int | None
+    position: int | None  #: in its transaction set, ST = 1
     code: str  #: AK304
-    elements: tuple[tuple[int | None, int | None, str, str], ...] = ()
+    loop: str = ""  #: AK303, of a bounded loop
+    context: tuple[str, ...] = ()  #: CTX segments of a 999, as sent
+    elements: tuple[ElementError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,53 +85,101 @@ def read_functional_acknowledgment(segments: Iterable[Segment]) -> FunctionalAck
     """
     group: Segment | None = None
     trailer: Segment | None = None
-    sets: list[SetAcknowledgment] = []
-    header: Segment | None = None
-    errors: list[SegmentError] = []
-    closing: Segment | None = None
-
-    def close() -> None:
-        nonlocal closing
-        if header is not None:
-            codes = tuple(code for code in closing.elements[2:7] if code) if closing else ()
-            status = closing.get(1) if closing else ""
-            sets.append(
-                SetAcknowledgment(
-                    code=header.get(1), control_number=header.get(2), status=status, codes=codes, errors=tuple(errors)
-                )
-            )
-        errors.clear()
-        closing = None
-
+    sets: list[_Set] = []
     for segment in segments:
         match segment.id:
-            case "AK1":
+            case "AK1" if group is None:
                 group = segment
             case "AK2":
-                close()
-                header = segment
-            case "AK3" | "IK3":
-                errors.append(SegmentError(segment=segment.get(1), position=count(segment.get(2)), code=segment.get(4)))
-            case "AK4" | "IK4" if errors:
-                errors[-1] = _with_element(errors[-1], segment)
-            case "AK5" | "IK5":
-                closing = segment
+                sets.append(_Set(segment))
             case "AK9":
                 trailer = segment
-    close()
+            case _ if sets:
+                sets[-1].take(segment)
     if group is None:
         return None
-    tail = trailer.elements if trailer else []
+    closing = trailer or Segment([""])
     return FunctionalAcknowledgment(
         functional_id=group.get(1),
         group_control_number=group.get(2),
-        status=trailer.get(1) if trailer else "",
-        claimed=count(trailer.get(2)) if trailer else None,
-        received=count(trailer.get(3)) if trailer else None,
-        accepted=count(trailer.get(4)) if trailer else None,
-        codes=tuple(code for code in tail[5:10] if code),
-        sets=tuple(sets),
+        status=closing.get(1),
+        claimed=count(closing.get(2)),
+        received=count(closing.get(3)),
+        accepted=count(closing.get(4)),
+        codes=_filled(closing.elements[5:10]),
+        sets=tuple(one.acknowledgment() for one in sets),
     )
+
+
+@dataclass(slots=True)
+class _Error:
+    """AK3 or AK4 with what follows it, while the segments come."""
+
+    segment: Segment
+    context: list[str] = field(default_factory=list)
+    elements: list[_Error] = field(default_factory=list)
+
+
+class _Set:
+    """What is said about one set, while its segments come."""
+
+    def __init__(self, header: Segment) -> None:
+        self.header = header
+        self.errors: list[_Error] = []
+        self.verdict = Segment([""])
+
+    def take(self, segment: Segment) -> None:
+        match segment.id:
+            case "AK3" | "IK3":
+                self.errors.append(_Error(segment))
+            case "AK4" | "IK4" if self.errors:
+                self.errors[-1].elements.append(_Error(segment))
+            case "CTX" if self.errors:
+                # It tells more about the element before it, or else about the segment.
+                latest = (self.errors[-1].elements or self.errors)[-1]
+                latest.context.append("*".join(segment.elements[1:]))
+            case "AK5" | "IK5":
+                self.verdict = segment
+
+    def acknowledgment(self) -> SetAcknowledgment:
+        return SetAcknowledgment(
+            code=self.header.get(1),
+            control_number=self.header.get(2),
+            status=self.verdict.get(1),
+            codes=_filled(self.verdict.elements[2:7]),
+            errors=tuple(_segment_error(error) for error in self.errors),
+        )
+
+
+def _segment_error(error: _Error) -> SegmentError:
+    segment = error.segment
+    return SegmentError(
+        segment=segment.get(1),
+        position=count(segment.get(2)),
+        loop=segment.get(3),
+        code=segment.get(4),
+        context=tuple(error.context),
+        elements=tuple(_element_error(element) for element in error.elements),
+    )
+
+
+def _element_error(error: _Error) -> ElementError:
+    """AK4, whose place is a composite of up to three numbers under whatever separator its interchange has."""
+    segment = error.segment
+    element, component, repetition, *_ = [*map(count, re.split(r"\D", segment.get(1))), None, None, None]
+    return ElementError(
+        position=element,
+        component=component,
+        repetition=repetition,
+        number=segment.get(2),
+        code=segment.get(3),
+        value=segment.get(4),
+        context=tuple(error.context),
+    )
+
+
+def _filled(codes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(code for code in codes if code)
 
 
 def read_interchange_acknowledgment(segment: Segment) -> InterchangeAcknowledgment:
@@ -125,16 +190,6 @@ def read_interchange_acknowledgment(segment: Segment) -> InterchangeAcknowledgme
         time=segment.get(3),
         status=segment.get(4),
         note=segment.get(5),
-    )
-
-
-def _with_element(error: SegmentError, segment: Segment) -> SegmentError:
-    """The segment error with one more AK4, whose position may be written ``element:component``."""
-    element, *rest = segment.get(1).replace(">", ":").replace("^", ":").split(":")
-    component = rest[0] if rest else ""
-    place = (count(element), count(component), segment.get(3), segment.get(4))
-    return SegmentError(
-        segment=error.segment, position=error.position, code=error.code, elements=(*error.elements, place)
     )
 
 

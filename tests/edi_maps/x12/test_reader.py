@@ -97,13 +97,6 @@ def test_a_set_without_a_guide_is_refused_in_words():
     assert (one.record, one.tree, one.verdict) == (None, None, Verdict.REJECTED)
 
 
-def test_a_999_is_read_though_there_is_no_guide_for_it():
-    body = ["AK1*PO*77*005010", "AK2*850*0001", "IK5*A", "AK9*A*1*1*1"]
-    (one,) = sets(wire(interchange(*transaction_set(*body, code="999"), group="FA", version="005010X231")))
-    assert one.acknowledgment is not None
-    assert (one.acknowledgment.sets[0].status, one.verdict) == ("A", Verdict.ACCEPTED)
-
-
 def test_the_collector_runs_again_after_a_large_document():
     data = document("BEG*00*SA*PO-1**20260924", *["PO1*1*5*EA"] * 10_000)
     assert gc.isenabled()
