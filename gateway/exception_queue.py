@@ -159,6 +159,30 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="The supplier's 997 rejects what we sent, so the supplier does not have the order. The findings quote their "
         "codes. Mend the map or the terms, then have the ERP release the order again.",
     ),
+    "advice_rejected": Reason(
+        title="Supplier's system refuses our document",
+        team=_P,
+        hours=4,
+        choices=(_CLOSE,),
+        runbook="The supplier could read what we sent and does not use it (824); their words are below. Mend the order in the "
+        "ERP, which sends it again, or settle it with the supplier. The case settles itself when they accept it after all.",
+    ),
+    "advice_unmatched": Reason(
+        title="Advice about a document we cannot find",
+        team=_O,
+        hours=24,
+        choices=(_CLOSE,),
+        runbook="The supplier's 824 names no document of ours by control numbers, order number or shipment number. Ask which "
+        "one is meant; their words are below.",
+    ),
+    "advice_unwritable": Reason(
+        title="Supplier cannot be told why a document is refused",
+        team=_O,
+        hours=8,
+        choices=(_CLOSE,),
+        runbook="No valid 824 can be written: a separator in a number, or X12 terms that make no envelope. Mend the terms, and "
+        "tell the supplier about this document.",
+    ),
     # -- against the order book
     "order_unknown": Reason(
         title="Answer to an order we do not know",

@@ -18,7 +18,7 @@ from gateway.console.inspection import findings_of, inspect
 from gateway.console.queue import AssignForm
 from gateway.exception_queue import REASONS, Choice, Reason
 from gateway.models import CaseState, ExceptionCase
-from gateway.pipeline import decide
+from gateway.pipeline import advise, decide
 from partners.profiles import Direction
 
 _DECISIONS: Final = {
@@ -134,6 +134,11 @@ def _effect(choice: Choice, case: ExceptionCase) -> str:
             return "The order is loaded from the ERP again and goes on from there."
         case Choice.REPLAY:
             return "The stored bytes are read again with the maps and terms of today. The partner sends nothing."
+        case Choice.DISCARD if case.document is not None and advise.is_told(case.document):
+            return (
+                f"The document ends here: nothing of it reaches the order book or the ERP. {partner} is told so, with what "
+                "is wrong, in an application advice (824). Its bytes are kept."
+            )
         case Choice.DISCARD:
             return (
                 "The document ends here: nothing of it reaches the order book, the ERP or the partner, and the partner is "

@@ -33,7 +33,7 @@ from gateway.models import (
     Transmission,
     TransmissionState,
 )
-from gateway.pipeline import apply, dispatch, release, translate
+from gateway.pipeline import advise, apply, dispatch, release, translate
 from partners import directory
 from partners.profiles import Channel, Direction
 
@@ -105,11 +105,15 @@ def _replay(case: ExceptionCase, found: tuple[ErpConnection, ErpOrder] | None, *
 
 @_one_transaction
 def discard(case: ExceptionCase, *, actor: str, note: str = "") -> None:
-    """End the document here: nothing of it reaches the order book, the ERP or the supplier. Its bytes are kept."""
+    """End the document here: nothing of it reaches the order book, the ERP or the supplier. Its bytes are kept.
+
+    A supplier with whom application advices are agreed on is told so, and why.
+    """
     if case.document is not None and case.document.state != DocumentState.DISCARDED:
         for delivery in case.document.deliveries.filter(state__in=[DeliveryState.PENDING, DeliveryState.DEAD]):
             outbox.cancel(delivery, actor=actor)
         states.advance(case.document, DocumentState.DISCARDED, actor=actor)
+        advise.refuse(case.document, advise.reasons(case), now=timezone.now())
     exception_queue.resolve(case, exception_queue.Resolution.DISCARDED, actor=actor, note=note)
 
 

@@ -24,7 +24,7 @@ from partners import control_numbers
 from partners.profiles import Agreement, Channel, Direction, Profile
 
 #: Functional identifier codes (GS01) of what we send.
-_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA"}
+_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA", "824": "AG"}
 
 
 def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, document: Document, *, now: datetime) -> None:
@@ -42,7 +42,7 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
     try:
         envelope = envelope_for(profile, now=now)
         data = x12.write(record, envelope)
-        _read_back(data)
+        read_back(data)
     except ValueError as refused:
         # The ERP's order cannot be said in X12 on this partner's terms: a person changes one or the other.
         hold_unwritable(document, str(refused))
@@ -58,7 +58,7 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
     )
 
 
-def _read_back(data: bytes) -> None:
+def read_back(data: bytes) -> None:
     """Nothing leaves that we would reject ourselves.
 
     Raises:

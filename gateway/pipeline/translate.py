@@ -17,7 +17,7 @@ from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from gateway import exception_queue, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
 from gateway.models.fields import storable
-from gateway.pipeline import acknowledged, dispatch
+from gateway.pipeline import acknowledged, advised, dispatch
 from partners import directory
 from partners.profiles import Direction, FunctionalAck, Profile
 
@@ -175,6 +175,8 @@ def judge(
         outbox.enqueue(
             DeliveryKind.APPLY, f"apply:{document.uid}", document=document, lanes=apply_lanes(document, record)
         )
+    elif isinstance(record, canonical.ApplicationAdvice):
+        advised.by_824(document, profile, record)
 
 
 def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:
