@@ -1,7 +1,7 @@
 # make env   the environment in .venv (Python ≥ 3.11 is all it needs)
 # make demo  the main job, for real, on this machine; stays up until Ctrl-C   (ARGS=--exit ends after the story)
 # make test  the whole suite; PostgreSQL and a broker too where DATABASE_URL / GATEWAY_BROKER_URL name them
-# make check format, lint, types, import contracts, migrations, settings
+# make check format, lint, types, import contracts, guides and map sheets, migrations, settings
 # make bench the measurements                                                 (ARGS=x12 runs those whose name starts so)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -30,6 +30,7 @@ check: env
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m edi_maps.x12.guides.lint
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@GATEWAY_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 

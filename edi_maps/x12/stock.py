@@ -25,6 +25,7 @@ from pyx12.params import ParamsBase
 __all__ = [
     "GUIDES",
     "MAX_BYTES",
+    "SCHEMAS",
     "MapRow",
     "SecondOpinion",
     "StockError",
@@ -40,6 +41,9 @@ __all__ = [
 
 #: The map directory.
 GUIDES: Final = Path(__file__).parent / "guides"
+
+#: Where pyx12 keeps the schemas of such a directory: ``maps.xsd``, ``map.v2.xsd`` …
+SCHEMAS: Final = Path(pyx12.__file__).parent / "map"
 
 #: Above this size no opinion is asked for: pyx12 validates some 12,000 segments/s, far fewer where much is wrong.
 MAX_BYTES: Final = 512 * 1024
