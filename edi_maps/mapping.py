@@ -282,14 +282,28 @@ class Maker:
             (name, Maker(kind.model)) for name, kind in kinds.items() if kind.model is not None and not kind.many
         )
 
-        #: Nothing to turn into a tuple, a record or a dictionary of its own: most of the many small records of a document.
-        self._flat = not (self._tuples or self._nested or self._fresh)
+        # Nothing to turn into a tuple, a record or a dictionary of its own: most of the many small records of a document.
+        flat = not (self._tuples or self._nested or self._fresh)
+        #: Makes the record of these values, which the caller gives away.
+        self.make: Callable[[dict[str, Any]], Any] = self._make_flat() if flat else self._make
 
-    def __call__(self, values: dict[str, Any]) -> Any:
-        state = self._template | (values if self._flat else self._finished(values))
+    def _make_flat(self) -> Callable[[dict[str, Any]], Any]:
+        model, template, names = self.model, self._template, self._names
+
+        def make(values: dict[str, Any]) -> Any:
+            record = _NEW(model)
+            _SET_STATE(record, template | values)
+            # Shared by all records of the class: they are frozen, and a copy takes a copy of it.
+            _SET_FIELDS(record, names)
+            _SET_EXTRA(record, None)
+            _SET_PRIVATE(record, None)
+            return record
+
+        return make
+
+    def _make(self, values: dict[str, Any]) -> Any:
         record = _NEW(self.model)
-        _SET_STATE(record, state)
-        # Shared by all records of the class: they are frozen, and a copy takes a copy of it.
+        _SET_STATE(record, self._template | self._finished(values))
         _SET_FIELDS(record, self._names)
         _SET_EXTRA(record, None)
         _SET_PRIVATE(record, None)
@@ -300,11 +314,11 @@ class Maker:
             if name in values:
                 entries = values[name]
                 if entry_maker is not None and dict in map(type, entries):
-                    entries = [entry_maker(entry) if type(entry) is dict else entry for entry in entries]
+                    entries = [entry_maker.make(entry) if type(entry) is dict else entry for entry in entries]
                 values[name] = tuple(entries)
         for name, maker in self._nested:
             if name in values:
-                values[name] = maker(values[name])
+                values[name] = maker.make(values[name])
         for name in self._fresh:
             if name not in values:
                 values[name] = {}
@@ -522,7 +536,7 @@ class _Loader:
                 getattr(self, f"_{kind}")(block, row)
             except (KeyError, ValueError, TypeError, AttributeError) as exc:
                 raise self._wrong(f"{exc.args[0] if exc.args else exc} ({row})") from exc
-            target = row.get("field") or row.get("map")
+            target = str(row.get("field") or row.get("map"))
             if kind in {"each", "texts"} and row.get("only") != "read":
                 if target in written and not (row.get("since") or row.get("until")):
                     raise self._wrong(f"{target} is written by row {written[target]} already")

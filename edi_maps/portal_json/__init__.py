@@ -117,7 +117,7 @@ def _record(blocks: mapping.Sheet, parsed: dict[str, Any]) -> tuple[CanonicalRec
         return None, reader.findings
     if left:
         values["extra"] = left
-    record: CanonicalRecord = maker(values)
+    record: CanonicalRecord = maker.make(values)
     return record, reader.findings
 
 

@@ -242,7 +242,7 @@ class Reader:
                 entry["extra"] = inner
             else:
                 left.update({f"{part.field}/{len(entries)}/{name}": value for name, value in inner.items()})
-            entries.append(maker(entry))
+            entries.append(maker.make(entry))
 
     def _texts(self, part: Texts, thing: Any, data: dict[str, Any], left: dict[str, Any], place: _Place) -> None:
         if thing is None:

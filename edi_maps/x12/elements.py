@@ -11,7 +11,7 @@ from typing import Final
 
 from edi_maps.mapping import Condition, Key, ValueType
 from edi_maps.x12.guides.tables import element_at
-from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.segments import Loop
 
 #: Six-digit dates: 70 to 99 are of the last century. No partner sends an order of 1969, and some date things years ahead.
 PIVOT: Final = 70
@@ -128,17 +128,17 @@ def only(wanted: frozenset[str]) -> str:
     return next(iter(wanted)) if len(wanted) == 1 and not wanted & {"*", "#"} else ""
 
 
-def value_at(thing: Segment | Loop, name: str, key: Key) -> str:
+def value_at(thing: list[str] | Loop, name: str, key: Key) -> str:
     """What stands at an address in a segment or in the first such segment of a loop; '' for nothing."""
     if isinstance(thing, Loop):
         for segment in thing.segments:
-            if segment.elements[0] == name:
-                return segment.get(key).strip()
+            if segment[0] == name:
+                return segment[key].strip() if key < len(segment) else ""
         return next((value_at(child, name, key) for child in thing.loops if child.id == name), "")
-    return thing.get(key).strip() if thing.elements[0] == name else ""
+    return thing[key].strip() if thing[0] == name and key < len(thing) else ""
 
 
-def holds(conditions: tuple[Condition, ...], thing: Segment | Loop) -> bool:
+def holds(conditions: tuple[Condition, ...], thing: list[str] | Loop) -> bool:
     for name, key, wanted in conditions:
         value = value_at(thing, name, key)
         if (

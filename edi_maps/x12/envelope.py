@@ -7,25 +7,36 @@ segments that are valid UTF-8 are then decoded as such.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Finding, Severity, Verdict, finding
 from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment
-from edi_maps.x12.segments import Delimiters, Loop, Segment
+from edi_maps.x12.segments import (
+    BLANKS,
+    MAX_ELEMENTS,
+    MAX_SEGMENT_CHARACTERS,
+    Delimiters,
+    Segment,
+    cut,
+    decoded,
+    places,
+)
 
 #: Bounds of one file. Above them reading stops with a finding, so that no input costs unbounded time or memory.
-MAX_BYTES: Final = 32 * 1024 * 1024
-MAX_SEGMENTS: Final = 250_000
+MAX_BYTES: Final = 32 * 1024 * 1024  #: of a file that is read at once, and of one transaction set
+MAX_SEGMENTS: Final = 250_000  #: of one transaction set
 MAX_INTERCHANGES: Final = 10_000
-MAX_SETS: Final = 20_000  #: of one interchange
+MAX_SETS: Final = 100_000  #: of one interchange
 MAX_STRAYS: Final = 100  #: segments outside sets that get a finding of their own
-MAX_SEGMENT_CHARACTERS: Final = 100_000
-MAX_ELEMENTS: Final = 1_000
+
+#: How much of a file is looked at in one go.
+WINDOW: Final = 1024 * 1024
 
 #: Characters of ISA01 to ISA16.
 ISA_WIDTHS: Final = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
@@ -38,15 +49,40 @@ class TransactionSet:
     code: str  #: ST01, e.g. "856"
     control_number: str  #: ST02
     implementation: str = ""  #: ST03
-    segments: list[Segment] = field(default_factory=list)  #: ST to SE, both included when sent
     findings: list[Finding] = field(default_factory=list)
     start: int = 0  #: byte offset of ST
     end: int = 0  #: byte offset behind the terminator of the last segment
+    delimiters: Delimiters = field(default_factory=Delimiters)
+    text: str = ""  #: ST to SE as they came, in latin-1: an index is a byte
+    pieces: list[str] | None = None  #: the text cut into segments, between the scanner and the reader only
+    place: Callable[[int], int] | None = (
+        None  #: from an index in ``text`` to a byte offset, when the file was hard-wrapped
+    )
     record: CanonicalRecord | None = None
     type: str | None = None  #: canonical type, e.g. "ship_notice"
-    tree: Loop | None = None
     verdict: Verdict | None = None
     acknowledgment: FunctionalAcknowledgment | None = None  #: for a 997: what it says
+
+    @property
+    def segments(self) -> list[Segment]:
+        """ST to SE, both included when sent; cut anew from the text each time."""
+        pieces = bounded(self.pieces if self.pieces is not None else cut(self.text, self.delimiters), self.delimiters)
+        spans = self.spans()
+        return [
+            Segment(piece.split(self.delimiters.element), position, spans[position - 1][0], piece)
+            for position, piece in enumerate(pieces, start=1)
+        ]
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The byte offset of every segment in the file, and of its end."""
+        found = places(self.text, self.delimiters)
+        if self.place is None:
+            return [(self.start + start, self.start + end) for start, end in found]
+        return [(self.place(start), self.place(end)) for start, end in found]
+
+    def release(self) -> None:
+        """Let go of all but what an acknowledgment needs."""
+        self.text, self.pieces, self.record, self.acknowledgment = "", None, None, None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,54 +134,46 @@ def scan(data: bytes) -> list[Interchange]:
         One interchange for every ISA; a file without any gives one interchange that says so, with the sets it
         holds when it starts at GS or ST. Only an empty list never comes back.
     """
-    if len(data) > MAX_BYTES:
-        return [_unreadable("too_large", limit=f"{MAX_BYTES} bytes")]
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return [_unreadable("unreadable", reason="it is UTF-16, X12 goes as ASCII, latin-1 or UTF-8")]
-    text, place = _unwrapped(data.decode("latin-1"))
-    interchanges: list[Interchange] = []
-    budget = MAX_SEGMENTS
-    at = 0
-    while True:
-        start = _next_header(text, at)
-        if start < 0 or len(interchanges) >= MAX_INTERCHANGES or budget <= 0:
-            break
-        skipped = _content(text, at, start)
-        reader = _Reader(text, start, place, budget)
-        reader.read_interchange()
-        if skipped:
-            reader.interchange.findings.append(
-                finding("bytes_outside_interchange", offset=place(at), count=skipped, value=None)
-            )
-        interchanges.append(reader.interchange)
-        budget -= reader.segments
-        at = reader.at
-    if not interchanges:
-        interchanges.append(_headless(text, place))
-    elif start >= 0:
-        interchanges[-1].findings.append(
-            finding(
-                "too_large", offset=place(start), limit=f"{MAX_INTERCHANGES} interchanges or {MAX_SEGMENTS} segments"
-            )
-        )
-    elif rest := _content(text, at, len(text)):
-        interchanges[-1].findings.append(finding("bytes_outside_interchange", offset=place(at), count=rest))
-    for interchange in interchanges:
-        interchange.note = interchange_note(interchange.findings)[1]
+    interchanges = []
+    for event in events(data):
+        if isinstance(event, Interchange):
+            interchanges.append(event)
+        else:
+            event.set.pieces = None
     return interchanges
+
+
+@dataclass(frozen=True, slots=True)
+class SetEnd:
+    """A transaction set is complete; its group and its interchange are not yet."""
+
+    interchange: Interchange
+    group: Group
+    set: TransactionSet
+
+
+def events(source: bytes | BinaryIO) -> Iterator[SetEnd | Interchange]:
+    """Go through the envelopes of a file: every transaction set as soon as its last segment has been read, and every
+    interchange when it is complete.
+
+    Of a file that is read as a stream no more is held than its longest transaction set and a window around it.
+
+    Args:
+        source: the file as bytes (up to ``MAX_BYTES``), or open for reading in binary mode, of any length.
+    """
+    yield from _Scanner(source).events()
 
 
 # -- finding where an interchange starts and how it is delimited
 
-_BLANKS: Final = " \t\r\n"
 #: What may pad a file without meaning anything: blanks, NUL, the end-of-file mark of DOS, a byte order mark.
-_PADDING: Final = _BLANKS + "\x00\x1a\xef\xbb\xbf"
-_CONTROL_IDS: Final = frozenset({"ISA", "IEA", "GS", "GE", "ST", "SE", "TA1", "TA3", "ISB", "ISE"})
+_PADDING: Final = BLANKS + "\x00\x1a\xef\xbb\xbf"
+_WITHOUT_PADDING: Final = str.maketrans("", "", _PADDING)
 
 
 def _content(text: str, start: int, stop: int) -> int:
     """How many bytes of ``text[start:stop]`` are more than padding."""
-    return len(text[start:stop].strip(_PADDING)) if start < stop else 0
+    return len(text[start:stop].translate(_WITHOUT_PADDING)) if start < stop else 0
 
 
 _ISA: Final = re.compile(r"(?<![0-9A-Za-z])ISA(?=[^0-9A-Za-z \r\n])")
@@ -154,33 +182,38 @@ _ISA: Final = re.compile(r"(?<![0-9A-Za-z])ISA(?=[^0-9A-Za-z \r\n])")
 def _next_header(text: str, at: int) -> int:
     """Index of the next ISA segment from ``at`` on, -1 when there is none. "ISA" inside data is not one."""
     while found := _ISA.search(text, at):
-        at = found.end()
-        # Sixteen elements fill 106 bytes; 260 leaves room for padding that is too wide.
-        if text.count(text[at], at, at + 260) >= 12:
+        if _is_header(text, found.start()):
             return found.start()
+        at = found.end()
     return -1
+
+
+def _is_header(text: str, at: int) -> bool:
+    """Whether the ISA at ``at`` starts a header: sixteen elements fill 106 bytes, 260 leaves room for padding that is too wide."""
+    separator = text[at + 3 : at + 4]
+    return bool(separator) and not separator.isalnum() and text.count(separator, at, at + 260) >= 12
 
 
 def _may_delimit(character: str) -> bool:
     return bool(character) and not character.isalnum() and character not in " \r\n"
 
 
-def _unwrapped(text: str) -> tuple[str, Callable[[int], int]]:
+def _unwrapped(text: str) -> tuple[str, Callable[[int], int] | None]:
     """Undo a hard wrap at a fixed column that ignores segments, as mainframe jobs do at 79 or 80.
 
     Returns:
-        The text, and the function from an index in it to the byte offset in the file.
+        The text, and the function from an index in it to the byte offset in the file; None when it is not wrapped.
     """
     at = _next_header(text, 0)
     first = re.compile(r"\r?\n").search(text, at) if at == 0 else None
     if first is None or not 40 <= first.start() < 105:
-        return text, lambda index: index
+        return text, None
     width, newline = first.start(), first.group()
     lines = text.split(newline)
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) < 3 or any(len(line) != width for line in lines[:-1]) or len(lines[-1]) > width:
-        return text, lambda index: index
+        return text, None
     return "".join(lines), lambda index: index + index // width * len(newline)
 
 
@@ -256,7 +289,7 @@ def _loose_header(text: str, at: int, separator: str) -> tuple[list[str], str, s
     )
     stop = following.start() if following else min(len(text), at + 200)
     header = text[at:stop]
-    body = header.rstrip(_BLANKS)
+    body = header.rstrip(BLANKS)
     pieces = body.split(separator)
     last = pieces[16] if len(pieces) > 16 else ""
     newline = "\n" if "\n" in header[len(body) :] else "\r" if "\r" in header[len(body) :] else ""
@@ -284,24 +317,146 @@ def _loose_header(text: str, at: int, separator: str) -> tuple[list[str], str, s
 
 def _ends_lines(text: str, at: int, character: str) -> bool:
     """Whether the line at ``at`` ends with ``character``: then that, not the newline, is the terminator."""
-    return text[at : at + 200].partition("\n")[0].rstrip(_BLANKS).endswith(character)
+    return text[at : at + 200].partition("\n")[0].rstrip(BLANKS).endswith(character)
 
 
-# -- reading one interchange
+# -- the window on a file
+
+
+class _Text:
+    """The part of a file that is looked at, as latin-1: an index in ``text`` and ``base`` make a byte offset."""
+
+    def __init__(self, source: bytes | BinaryIO) -> None:
+        self.text = ""
+        self.base = 0
+        self.complete = False
+        self.place: Callable[[int], int] | None = None  #: for a hard-wrapped file, which is read at once
+        if isinstance(source, bytes):
+            self._more = None
+            self.text, self.complete = source.decode("latin-1"), True
+        else:
+            self._more = source.read
+            self.more(0)
+        if self._wrapped():
+            while not self.complete and len(self.text) <= MAX_BYTES:
+                self.more(0)
+            self.text, self.place = _unwrapped(self.text)
+
+    def more(self, keep: int) -> None:
+        """Drop what stands before index ``keep`` and read on."""
+        chunk = b"" if self._more is None else self._more(WINDOW)
+        self.complete = not chunk
+        self.text = self.text[keep:] + chunk.decode("latin-1")
+        self.base += keep
+
+    def offset(self, index: int) -> int:
+        """The byte offset of an index."""
+        return self.base + index if self.place is None else self.place(index)
+
+    def _wrapped(self) -> bool:
+        return _unwrapped(self.text[:WINDOW])[1] is not None
+
+
+# -- reading
+
+
+@functools.lru_cache(maxsize=64)
+def _controls(delimiters: Delimiters) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Where the segments of the envelope start: behind any terminator, and right here."""
+    terminator = re.escape(delimiters.segment)
+    blanks = f"[{re.escape(BLANKS)}]*"
+    follows = f"(?=[{re.escape(delimiters.element + BLANKS)}]|{terminator}|\\Z)"
+    identifiers = f"(ISA|IEA|ISB|ISE|GS|GE|ST|SE|TA1|TA3){follows}"
+    # A new interchange may also start on a line of its own behind one that broke off in a segment.
+    anywhere = rf"(?:{terminator}{blanks}|\n(?=ISA[^0-9A-Za-z \r\n])){identifiers}"
+    return re.compile(anywhere), re.compile(blanks + identifiers)
+
+
+class _Scanner:
+    """Reads the interchanges of a file one after the other."""
+
+    def __init__(self, source: bytes | BinaryIO) -> None:
+        self.too_large = isinstance(source, bytes) and len(source) > MAX_BYTES
+        self.window = _Text(b"" if self.too_large else source)
+        self.last: Interchange | None = None  #: complete, but for what may be found behind it
+        self.count = 0
+
+    def events(self) -> Iterator[SetEnd | Interchange]:
+        if self.too_large:
+            yield _unreadable("too_large", limit=f"{MAX_BYTES} bytes")
+            return
+        window = self.window
+        if window.text[:2] in ("\xff\xfe", "\xfe\xff"):
+            yield _unreadable("unreadable", reason="it is UTF-16, X12 goes as ASCII, latin-1 or UTF-8")
+            return
+        at, skipped, skipped_at = 0, 0, window.offset(0)
+        while True:
+            start = _next_header(window.text, at)
+            if start < 0 and not window.complete:
+                # A header may begin in the last bytes and go on in the next ones.
+                keep = max(at, len(window.text) - 260)
+                if self.last is None and not self.count and _HEADLESS.match(window.text.lstrip(_PADDING)):
+                    keep = 0
+                    if len(window.text) > MAX_BYTES:
+                        break
+                skipped += _content(window.text, at, keep)
+                window.more(keep)
+                at = 0 if keep else at
+                continue
+            if start >= 0 and not window.complete and len(window.text) - start < 1_000:
+                skipped += _content(window.text, at, start)
+                window.more(start)
+                at = 0
+                continue
+            stop = start if start >= 0 else len(window.text)
+            skipped += _content(window.text, at, stop)
+            if self.last is not None:
+                if start < 0 and skipped:
+                    self.last.findings.append(finding("bytes_outside_interchange", offset=skipped_at, count=skipped))
+                if start >= 0 and self.count >= MAX_INTERCHANGES:
+                    limit = f"{MAX_INTERCHANGES} interchanges"
+                    self.last.findings.append(finding("too_large", offset=window.offset(start), limit=limit))
+                    start = -1
+                yield self.finished(self.last)
+                self.last = None
+            if start < 0:
+                break
+            reader = _Reader(window, start)
+            self.count += 1
+            yield from reader.read_interchange()
+            if skipped:
+                reader.interchange.findings.append(
+                    finding("bytes_outside_interchange", offset=skipped_at, count=skipped, value=None)
+                )
+            self.last = reader.interchange
+            at, skipped, skipped_at = reader.at, 0, window.offset(reader.at)
+        if not self.count:
+            reader_or_none = _headless(window)
+            if isinstance(reader_or_none, Interchange):
+                yield reader_or_none
+            else:
+                yield from reader_or_none.read_headless()
+                yield self.finished(reader_or_none.interchange)
+
+    @staticmethod
+    def finished(interchange: Interchange) -> Interchange:
+        interchange.note = interchange_note(interchange.findings)[1]
+        return interchange
 
 
 class _Reader:
     """Reads one interchange from ``at`` on, and leaves ``at`` behind it."""
 
-    def __init__(self, text: str, at: int, place: Callable[[int], int], budget: int) -> None:
-        self.text = text
+    def __init__(self, window: _Text, at: int) -> None:
+        self.window = window
         self.at = at
-        self.place = place
-        self.budget = budget
-        self.segments = 0
-        self.interchange = Interchange(start=place(at), end=place(at))
+        self.interchange = Interchange(start=window.offset(at), end=window.offset(at))
         self.group: Group | None = None
         self.set: TransactionSet | None = None
+        self.set_at = 0  #: where in the window the open set starts
+        self.lost = False  #: the open set is too long to be held
+        self.ready: SetEnd | None = None  #: a set that is complete and not yet handed out
+        self.closed = False  #: IEA has come
         self.claimed_groups: str | None = None
         self.group_numbers: set[int | None] = set()
         self.set_numbers: set[str] = set()
@@ -310,120 +465,186 @@ class _Reader:
         self.breaks = 0  #: segments with a line break inside
         self.first_break = 0
 
-    def read_interchange(self) -> None:
-        header = _header(self.text, self.at, self.interchange.start)
+    def read_interchange(self) -> Iterator[SetEnd]:
+        header = _header(self.window.text, self.at, self.interchange.start)
         interchange = self.interchange
         interchange.delimiters = header.delimiters
         interchange.findings += header.findings
         elements = header.elements + [""] * (17 - len(header.elements))
-        values = [_decoded(element).strip(" \t\r\n\xa0") for element in elements]
+        values = [decoded(element).strip(" \t\r\n\xa0") for element in elements]
         interchange.sender_qualifier, interchange.sender_id = values[5], values[6]
         interchange.receiver_qualifier, interchange.receiver_id = values[7], values[8]
         interchange.date, interchange.time = values[9], values[10]
         interchange.version, interchange.control_number = values[12], values[13]
         interchange.wants_ta1, interchange.usage = values[14] == "1", values[15]
         interchange.findings += _isa_findings(elements, values, interchange.start)
-        self.segments += 1
+        self.at = header.end
         if any(found.code == "delimiter_invalid" for found in header.findings):
-            self.at = stop if (stop := _next_header(self.text, header.end)) >= 0 else len(self.text)
+            self.skip()
         else:
-            self.at = self.read_segments(header.end, self.interchange_end(header.end))
+            yield from self.read_segments()
         self.finish()
 
-    def interchange_end(self, at: int) -> int:
-        """Index behind the IEA segment; without one, where the next ISA starts or the text ends."""
-        text, delimiters = self.text, self.interchange.delimiters
-        stop = at
-        while (stop := _next_header(text, stop)) >= 0 and not self.starts_segment(stop) and text[stop - 1] != "\n":
-            stop += 3
-        stop = len(text) if stop < 0 else stop
-        found = at
-        while (found := text.find("IEA" + delimiters.element, found, stop)) >= 0:
-            if self.starts_segment(found):
-                end = text.find(delimiters.segment, found, stop)
-                return stop if end < 0 else end + len(delimiters.segment)
-            found += 4
-        return stop
+    def read_headless(self) -> Iterator[SetEnd]:
+        """Read on from GS or ST: there is no header."""
+        yield from self.read_segments()
+        self.finish()
 
-    def starts_segment(self, at: int) -> bool:
-        before = self.text[max(0, at - 200) : at].rstrip(_BLANKS)
-        terminator = self.interchange.delimiters.segment
-        return before.endswith(terminator) or (terminator in _BLANKS and self.text[at - 1] in _BLANKS)
+    def skip(self) -> None:
+        """Pass over an interchange whose separators cannot be: to where the next one starts."""
+        while (stop := _next_header(self.window.text, self.at)) < 0 and not self.window.complete:
+            self.window.more(max(self.at, len(self.window.text) - 260))
+            self.at = 0
+        self.at = stop if stop >= 0 else len(self.window.text)
 
-    def read_segments(self, at: int, stop: int) -> int:
-        """Split ``text[at:stop]`` and file every segment; return ``stop``."""
-        delimiters = self.interchange.delimiters
-        terminator, separator = delimiters.segment, delimiters.element
-        count = self.text.count(terminator, at, stop) + 1
-        self.segments += count
-        if count > self.budget:
-            self.interchange.findings.append(
-                finding("too_large", offset=self.place(at), limit=f"{MAX_SEGMENTS} segments in one file")
-            )
-            return stop
-        chunk = self.text if at == 0 and stop == len(self.text) else self.text[at:stop]
-        plain = chunk.isascii()
-        # Where every line break follows a terminator, none is inside a segment.
-        breaks = chunk.count("\n") + chunk.count("\r")
-        tidy = sum(chunk.count(terminator + end) * len(end) for end in ("\n", "\r\n"))
-        wrapped = breaks > tidy and terminator not in ("\n", "\r")
-        blanks = "".join(blank for blank in _BLANKS if blank not in (separator, delimiters.component))
-        width = len(terminator)
-        for raw in chunk.split(terminator):
-            offset = at
-            at += len(raw) + width
-            content = raw.strip(blanks)
-            if not content:
-                continue
-            if len(content) != len(raw):
-                offset += len(raw) - len(raw.lstrip(blanks))
-            if not plain and not content.isascii():
-                content = _decoded(content)
-            if wrapped and ("\n" in content or "\r" in content):
-                content = self.joined(content, separator, offset)
-            elements = content.split(separator, MAX_ELEMENTS)
-            segment = Segment(elements, 0, offset, content)
-            if len(content) > MAX_ELEMENTS and (len(content) > MAX_SEGMENT_CHARACTERS or len(elements) > MAX_ELEMENTS):
-                self.cut(segment)
-            identifier = elements[0]
-            if identifier in _CONTROL_IDS:
-                self.control(identifier, segment, at)
-                if self.sets > MAX_SETS:
-                    break
-            elif self.set is not None:
-                segments = self.set.segments
-                segments.append(segment)
-                segment.position = len(segments)
+    def read_segments(self) -> Iterator[SetEnd]:
+        """File every segment up to IEA, the next ISA or the end; the text of a set is passed over in one go."""
+        window, terminator = self.window, self.interchange.delimiters.segment
+        found = self.next_control(self.at, here=True)
+        while found is not None and not (found[1] == "ISA" and _is_header(window.text, found.start(1))):
+            start = found.start(1)
+            end = window.text.find(terminator, start)
+            end = end if end >= 0 else len(window.text)
+            behind = min(end + len(terminator), len(window.text))
+            if self.set is None:
+                self.between(start)
+            self.control(found[1], self.segment(start, end), behind)
+            if self.set is None:
+                self.at = behind
+            if self.ready is not None:
+                yield self.ready
+                self.ready = None
+            if self.closed:
+                return
+            if self.sets > MAX_SETS:
+                self.skip()
+                return
+            found = self.next_control(end)
+        stop = len(window.text) if found is None else found.start(1)
+        if self.set is None:
+            self.between(stop)
+        self.end_group(stop)
+        self.at = stop
+        if self.ready is not None:
+            yield self.ready
+
+    def next_control(self, search: int, *, here: bool = False) -> re.Match[str] | None:
+        """The next segment of the envelope behind a terminator at or behind ``search``, with all of it in the window.
+
+        ``here``: it may also start at ``search`` itself.
+        """
+        window, terminator = self.window, self.interchange.delimiters.segment
+        behind_any, at_once = _controls(self.interchange.delimiters)
+        while True:
+            found = (at_once.match(window.text, search) if here else None) or behind_any.search(window.text, search)
+            if window.complete:
+                return found
+            if found is None:
+                last = window.text.rfind(terminator, search)
+                search, here = max(search, last), here and last < 0
+            elif (end := window.text.find(terminator, found.start(1))) >= 0 and len(window.text) - end > 300:
+                return found
             else:
-                self.stray(segment)
-        return stop
+                here, search = here and found.start() == search, found.start()
+            if self.set is None and self.at < search:
+                self.between(search)
+            keep = self.at if self.set is None else self.set_at
+            if self.set is not None and search - keep > MAX_BYTES:
+                self.lost = True  # nobody waits for the end of such a set, but its trailer is still looked for
+                keep = search
+            keep = min(keep, search)
+            window.more(keep)
+            search, self.at, self.set_at = search - keep, max(0, self.at - keep), max(0, self.set_at - keep)
 
-    def joined(self, content: str, separator: str, offset: int) -> str:
-        """Take the line breaks out of a segment: none next to a separator, a blank inside text."""
-        if not self.breaks:
-            self.first_break = offset
-        self.breaks += 1
-        words = (re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", element).strip() for element in content.split(separator))
-        return separator.join(words)
+    def segment(self, start: int, end: int) -> Segment:
+        """A segment of the envelope itself."""
+        delimiters = self.interchange.delimiters
+        pieces = bounded(cut(self.window.text[start:end], delimiters), delimiters)
+        raw = pieces[0] if pieces else ""
+        return Segment(raw.split(delimiters.element), 0, start, raw)  # an index yet, see ``finding``
 
-    def cut(self, segment: Segment) -> None:
-        """Keep the head of a segment that is too large and say so."""
-        length = f"{len(segment.raw)} characters, {len(segment.elements)} elements or more"
+    def between(self, stop: int) -> None:
+        """What stands outside every set, from ``at`` to ``stop``."""
+        if self.at < stop:
+            text = self.window.text[self.at : stop]
+            delimiters = self.interchange.delimiters
+            if text.strip(BLANKS + delimiters.segment):
+                pieces = bounded(cut(text, delimiters), delimiters)
+                for piece, (start, _) in zip(pieces, places(text, delimiters), strict=True):
+                    self.stray(Segment(piece.split(delimiters.element), 0, self.at + start, piece))
+            self.at = stop
+
+    def whole_set(self, stop: int) -> list[str]:
+        """Hand out the open set, which ends at ``stop``; its segments."""
+        transaction_set, group, text = self.set, self.group, self.window.text[self.set_at : stop]
+        if transaction_set is None or group is None:
+            return []
+        delimiters = self.interchange.delimiters
+        transaction_set.end = self.window.offset(stop)
+        place: dict[str, Any] = {"segment": "ST", "position": 1, "offset": transaction_set.start}
+        if self.lost or text.count(delimiters.segment) > MAX_SEGMENTS:
+            limit = f"{MAX_SEGMENTS} segments or {MAX_BYTES} bytes in one set"
+            transaction_set.findings.append(finding("too_large", **place, limit=limit))
+            text, self.lost = "", False
+        if self.window.place is not None:
+            at, to_byte = self.set_at, self.window.place
+            transaction_set.place = lambda index: to_byte(at + index)
+        transaction_set.text = text
+        pieces = cut(text, delimiters)
+        if len(text) > MAX_ELEMENTS:
+            self.note_long(transaction_set, pieces)
+        if delimiters.segment not in "\r\n" and ("\n" in text or "\r" in text):
+            self.note_breaks(text)
+        transaction_set.pieces = pieces
+        self.ready = SetEnd(self.interchange, group, transaction_set)
+        self.set = None
+        self.at = stop
+        return pieces
+
+    def note_breaks(self, text: str) -> None:
+        """Count the segments with a line break inside: it was none of theirs."""
+        terminator = self.interchange.delimiters.segment
+        tidy = sum(text.count(terminator + end) * len(end) for end in ("\n", "\r\n"))
+        if text.count("\n") + text.count("\r") == tidy:
+            return
+        blanks = BLANKS.replace(self.interchange.delimiters.element, "")
+        at = self.set_at
+        for piece in text.split(terminator):
+            content = piece.strip(blanks)
+            if "\n" in content or "\r" in content:
+                if not self.breaks:
+                    self.first_break = self.window.offset(at + len(piece) - len(piece.lstrip(blanks)))
+                self.breaks += 1
+            at += len(piece) + len(terminator)
+
+    def note_long(self, transaction_set: TransactionSet, pieces: list[str]) -> None:
+        """Keep the heads of segments that are too large and say so."""
+        separator = self.interchange.delimiters.element
+        if max(map(len, pieces), default=0) <= MAX_ELEMENTS:
+            return
         limit = f"{MAX_SEGMENT_CHARACTERS} characters or {MAX_ELEMENTS} elements"
-        segment.elements = [element[:300] for element in segment.elements[:50]]
-        segment.elements[0] = segment.elements[0][:20]
-        segment.raw = self.interchange.delimiters.element.join(segment.elements)
-        target = self.set.findings if self.set is not None else self.interchange.findings
-        position = len(self.set.segments) + 1 if self.set is not None else None
-        target.append(
-            self.finding("segment_too_long", segment, position=position, value=None, length=length, limit=limit)
-        )
+        spans: list[tuple[int, int]] = []
+        for number, piece in enumerate(pieces):
+            if _is_long(piece, separator):
+                spans = spans or transaction_set.spans()
+                pieces[number] = _head(piece, separator)
+                length = f"{len(piece)} characters, {piece.count(separator) + 1} elements"
+                transaction_set.findings.append(
+                    finding(
+                        "segment_too_long",
+                        segment=pieces[number].split(separator, 1)[0],
+                        position=number + 1,
+                        offset=spans[number][0],
+                        length=length,
+                        limit=limit,
+                    )
+                )
 
     def finding(self, code: str, segment: Segment, element: int | None = None, **facts: Any) -> Finding:
         """A finding about a segment, with the value of the element named."""
         facts.setdefault("value", segment.get(element) if element else None)
         facts.setdefault("segment", segment.elements[0][:20])
-        return finding(code, element=element, offset=self.place(segment.offset), **facts)
+        return finding(code, element=element, offset=self.window.offset(segment.offset), **facts)
 
     def control(self, identifier: str, segment: Segment, end: int) -> None:
         if identifier == "ST":
@@ -436,9 +657,11 @@ class _Reader:
             self.close_group(segment, end)
         elif identifier == "IEA":
             self.close_interchange(segment, end)
-        elif identifier == "TA1" and self.set is None:
-            self.interchange.acknowledgments.append(segment)
-        elif identifier == "ISA" or self.set is not None or self.group is not None:
+        elif self.set is not None:
+            return  # what is none of the envelope's here is the guide's to judge
+        elif identifier == "TA1":
+            self.interchange.acknowledgments.append(replace(segment, offset=self.window.offset(segment.offset)))
+        elif identifier == "ISA" or self.group is not None:
             self.stray(segment)
         # ISB, ISE and TA3 between ISA and GS concern interchange services we do not take part in.
 
@@ -454,7 +677,7 @@ class _Reader:
             outside = self.finding("set_outside_group", segment)
             # The interchange may still be taken (TA1 E 022), but no set of it: nobody could tell which group it belongs to.
             self.interchange.findings.append(replace(outside, severity=Severity.WARNING))
-            self.group = Group(start=self.place(segment.offset), findings=[outside])
+            self.group = Group(start=self.window.offset(segment.offset), findings=[outside])
             self.set_numbers.clear()
             self.interchange.groups.append(self.group)
         self.sets += 1
@@ -462,13 +685,13 @@ class _Reader:
             limit = f"{MAX_SETS} transaction sets in one interchange"
             self.interchange.findings.append(self.finding("too_large", segment, limit=limit))
             return
-        segment.position = 1
+        self.set_at = segment.offset
         self.set = TransactionSet(
             code=segment.get(1),
             control_number=segment.get(2),
             implementation=segment.get(3),
-            segments=[segment],
-            start=self.place(segment.offset),
+            delimiters=self.interchange.delimiters,
+            start=self.window.offset(segment.offset),
         )
         here = self.set.findings
         if not re.fullmatch(r"[0-9A-Za-z]{3}", segment.get(1)):
@@ -483,27 +706,24 @@ class _Reader:
     def close_set(self, segment: Segment, end: int) -> None:
         if self.set is None:
             return self.stray(segment)
-        self.set.segments.append(segment)
-        count = segment.position = len(self.set.segments)
-        if _number(segment.get(1)) != count:
-            self.set.findings.append(self.finding("segment_count", segment, 1, position=count, expected=count))
-        if segment.get(2) != self.set.control_number:
-            expected = self.set.control_number
-            self.set.findings.append(
+        closing = self.set
+        count = len(self.whole_set(end))
+        if _number(segment.get(1)) != count and closing.text:
+            closing.findings.append(self.finding("segment_count", segment, 1, position=count, expected=count))
+        if segment.get(2) != closing.control_number:
+            expected = closing.control_number
+            closing.findings.append(
                 self.finding("set_control_number_mismatch", segment, 2, position=count, expected=expected)
             )
-        self.set.end = self.place(min(end, len(self.text)))
-        self.set = None
         return None
 
     def end_set(self, at: int) -> None:
         """Close a set that has no SE."""
         if self.set is not None:
-            self.set.findings.append(
-                finding("set_trailer_missing", segment="SE", position=len(self.set.segments) + 1, offset=self.place(at))
-            )
-            self.set.end = self.place(at)
-            self.set = None
+            closing = self.set
+            count = len(self.whole_set(at))
+            offset = self.window.offset(at)
+            closing.findings.append(finding("set_trailer_missing", segment="SE", position=count + 1, offset=offset))
 
     def open_group(self, segment: Segment) -> None:
         self.end_group(segment.offset)
@@ -516,7 +736,7 @@ class _Reader:
             time=values[5],
             control_number=values[6],
             version=values[8],
-            start=self.place(segment.offset),
+            start=self.window.offset(segment.offset),
         )
         for element, (pattern, expected) in _GS_RULES.items():
             if not pattern.fullmatch(values[element]):
@@ -543,7 +763,7 @@ class _Reader:
             group.findings.append(
                 self.finding("group_control_number_mismatch", segment, 2, expected=group.control_number)
             )
-        group.end = self.place(min(end, len(self.text)))
+        group.end = self.window.offset(min(end, len(self.window.text)))
         self.group = None
         return None
 
@@ -551,16 +771,19 @@ class _Reader:
         """Close a group that has no GE."""
         self.end_set(at)
         if self.group is not None:
-            self.group.end = self.place(at)
+            self.group.end = self.window.offset(at)
             if self.group.functional_id:
-                self.group.findings.append(finding("group_trailer_missing", segment="GE", offset=self.place(at)))
+                self.group.findings.append(
+                    finding("group_trailer_missing", segment="GE", offset=self.window.offset(at))
+                )
             self.group = None
 
     def close_interchange(self, segment: Segment, end: int) -> None:
         self.end_group(segment.offset)
         interchange = self.interchange
-        if self.claimed_groups is not None or not interchange.has_header:
+        if not interchange.has_header:
             return self.stray(segment)
+        self.closed = True
         self.claimed_groups = segment.get(1).strip()
         count = sum(1 for group in interchange.groups if group.functional_id)
         # An interchange of TA1 alone counts 0 or 1; both are common.
@@ -573,27 +796,22 @@ class _Reader:
             )
         if not interchange.groups and not interchange.acknowledgments:
             interchange.findings.append(self.finding("interchange_empty", segment))
-        interchange.end = self.place(min(end, len(self.text)))
+        interchange.end = self.window.offset(min(end, len(self.window.text)))
         return None
 
     def finish(self) -> None:
         """Say what the interchange lacks, once all its segments are read."""
-        if self.place(len(self.text)) != len(self.text):  # the file was hard-wrapped
-            for group in self.interchange.groups:
-                for transaction_set in group.sets:
-                    for segment in transaction_set.segments:
-                        segment.offset = self.place(segment.offset)
-        end = min(self.at, len(self.text))
+        end = min(self.at, len(self.window.text))
         self.end_group(end)
         if self.claimed_groups is None:
-            self.interchange.end = self.place(end)
+            self.interchange.end = self.window.offset(end)
             if self.interchange.has_header:
                 self.interchange.findings.append(
-                    finding("interchange_trailer_missing", segment="IEA", offset=self.place(end))
+                    finding("interchange_trailer_missing", segment="IEA", offset=self.window.offset(end))
                 )
         if self.breaks:
             self.interchange.findings.append(
-                finding("line_break_in_segment", offset=self.place(self.first_break), count=self.breaks)
+                finding("line_break_in_segment", offset=self.first_break, count=self.breaks)
             )
 
 
@@ -639,16 +857,6 @@ def _isa_findings(elements: list[str], values: list[str], offset: int) -> list[F
     return findings
 
 
-def _decoded(text: str) -> str:
-    """Latin-1 text as the UTF-8 it may be."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        return text
-
-
 def _number(text: str) -> int | None:
     """A count or control number as the number it is: zeros in front do not matter. None: it is none."""
     text = text.strip()
@@ -674,23 +882,39 @@ _HEADLESS: Final = re.compile(
 )
 
 
-def _headless(text: str, place: Callable[[int], int]) -> Interchange:
-    """Read a file that has no ISA: by the delimiters its first GS or ST shows, if it starts with one."""
+def _headless(window: _Text) -> Interchange | _Reader:
+    """A file that has no ISA: an interchange that says why it cannot be read, or else the reader for it, with the delimiters that
+    its first GS or ST shows."""
+    text = window.text
     start = len(text) - len(text.lstrip(_PADDING))
     if start == len(text):
         return _unreadable("unreadable", reason="it is empty")
     found = _HEADLESS.match(text, start, start + 400)
     if found is None:
         return _unreadable("unreadable", reason="it has no ISA segment, nor does it start with GS or ST")
-    reader = _Reader(text, start, place, MAX_SEGMENTS)
+    reader = _Reader(window, start)
     terminator = "\r" if found["end"] == "\r" else found["end"][-1]
     separator = found["gs"] or found["st"]
     component = next(character for character in ">:^" if character not in (separator, terminator))
     reader.interchange.delimiters = Delimiters(element=separator, segment=terminator, component=component)
     reader.interchange.has_header = False
     reader.interchange.findings.append(
-        finding("interchange_header_missing", offset=place(start), value=text[start : start + 12])
+        finding("interchange_header_missing", offset=window.offset(start), value=text[start : start + 12])
     )
-    reader.at = reader.read_segments(start, len(text))
-    reader.finish()
-    return reader.interchange
+    return reader
+
+
+def bounded(pieces: list[str], delimiters: Delimiters) -> list[str]:
+    """The same segments, the head alone of those that are too long."""
+    separator = delimiters.element
+    return [_head(piece, separator) if _is_long(piece, separator) else piece for piece in pieces]
+
+
+def _is_long(piece: str, separator: str) -> bool:
+    size = len(piece)
+    return size > MAX_ELEMENTS and (size > MAX_SEGMENT_CHARACTERS or piece.count(separator) > MAX_ELEMENTS)
+
+
+def _head(piece: str, separator: str) -> str:
+    identifier, *elements = piece[:20_000].split(separator, 50)[:50]
+    return separator.join([identifier[:20], *(element[:300] for element in elements)])

@@ -14,6 +14,7 @@ from html import escape
 from edi_maps import canonical
 from edi_maps.findings import Finding, Severity, Verdict
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet
+from edi_maps.x12.reader import tree
 from edi_maps.x12.segments import Loop, Segment
 from edi_maps.x12.stock import SecondOpinion, second_opinion
 from edi_maps.x12.structure import code_meaning, data_element, segment_name
@@ -108,7 +109,7 @@ def _sections(interchanges: Iterable[Interchange], ask_about: bytes | None) -> I
                 opinion = None
                 if ask_about is not None and transaction_set.verdict is Verdict.REJECTED:
                     opinion = _opinion(ask_about, interchange, group, transaction_set)
-                yield _set_section(transaction_set, opinion)
+                yield _set_section(transaction_set, group.version, opinion)
 
 
 def _opinion(data: bytes, interchange: Interchange, group: Group, one: TransactionSet) -> SecondOpinion | None:
@@ -139,9 +140,9 @@ def _group_section(group: Group) -> Section:
     )
 
 
-def _set_section(transaction_set: TransactionSet, opinion: SecondOpinion | None) -> Section:
-    count = len(transaction_set.segments)
-    known = {(segment.position, segment.id): segment for segment in transaction_set.segments}
+def _set_section(transaction_set: TransactionSet, version: str, opinion: SecondOpinion | None) -> Section:
+    segments = transaction_set.segments
+    count = len(segments)
     here: dict[int, list[Finding]] = {}  # at the segment itself
     before: dict[int, list[Finding]] = {}  # about a segment that should stand there
     whole: list[Finding] = []
@@ -154,11 +155,12 @@ def _set_section(transaction_set: TransactionSet, opinion: SecondOpinion | None)
             here.setdefault(found.position, []).append(found)
         else:
             whole.append(found)
-    depths = _depths(transaction_set.tree) if transaction_set.tree is not None else {}
+    loops = tree(transaction_set, version)
+    depths = {} if loops is None else _depths(loops)
     lines: list[SegmentLine] = []
-    for segment in transaction_set.segments:
+    for segment in segments:
         lines += _missing_lines(before.get(segment.position, ()), segment.offset)
-        lines.append(_segment_line(segment, depths.get(id(segment), 0), here.get(segment.position, ())))
+        lines.append(_segment_line(segment, depths.get(segment.position, 0), here.get(segment.position, ())))
     lines += _missing_lines(before.get(count + 1, ()), transaction_set.end)
     record = ""
     if transaction_set.record is not None:
@@ -169,7 +171,7 @@ def _set_section(transaction_set: TransactionSet, opinion: SecondOpinion | None)
     return Section(
         title=f"Transaction set {visible(transaction_set.code)} {visible(transaction_set.control_number)}: {verdict}",
         level=3,
-        facts=(("segments", str(len(known))), ("bytes", f"{transaction_set.start} to {transaction_set.end}")),
+        facts=(("segments", str(count)), ("bytes", f"{transaction_set.start} to {transaction_set.end}")),
         findings=tuple(whole),
         segments=tuple(lines),
         opinion=opinion,
@@ -178,7 +180,7 @@ def _set_section(transaction_set: TransactionSet, opinion: SecondOpinion | None)
 
 
 def _depths(loop: Loop, depth: int = 0) -> dict[int, int]:
-    depths = {id(segment): depth for segment in loop.segments}
+    depths = dict.fromkeys(loop.positions, depth)
     for child in loop.loops:
         depths |= _depths(child, depth + 1)
     return depths

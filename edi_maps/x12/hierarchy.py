@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.segments import Loop
 
 #: Levels below each other, at most. Real shipments use five.
 MAX_DEPTH: Final = 8
@@ -34,58 +34,69 @@ Report = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(slots=True, eq=False)
-class _Level:
-    loop: Loop
-    parent: _Level | None
-    depth: int
-    rank: int
+class Level(Loop):
+    """One HL loop and where it hangs."""
+
+    parent: Level | None = None
+    depth: int = 0
+    rank: int = -1
 
 
 class Hierarchy:
     """The HL levels of one transaction set, placed one by one as they come."""
 
-    def __init__(self, root: Loop, structure: str, report: Report) -> None:
+    def __init__(self, structure: str, report: Report) -> None:
         """
         Args:
-            root: takes the outermost levels.
             structure: BSN05 as sent.
             report: called with the code and facts of every finding.
         """
         self._report = report
-        self._root = _Level(root, None, 0, -1)
+        self._root = Level("")
         self._last = self._root
-        self._by_number: dict[str, _Level] = {}
+        self._by_number: dict[str, Level] = {}
         order = _ORDER.get(structure, _ORDER[""])
         self._ranks = {level: rank for rank, level in enumerate(order)}
 
-    def place(self, segment: Segment) -> Loop:
+    @property
+    def levels(self) -> list[Loop]:
+        """The outermost levels."""
+        return self._root.loops
+
+    def place(self, segment: list[str]) -> Level:
         """Open the level of an HL segment under its parent; the loop is returned empty."""
-        number, level = segment.get(1), segment.get(3)
-        rank = self._ranks.get(level, len(self._ranks))
-        if level and level not in self._ranks:
-            self._report("hl_level_unknown", {"element": 3, "value": level})
-        parent = self._parent(segment, number, level, rank)
+        number = segment[1] if len(segment) > 1 else ""
+        named = segment[2] if len(segment) > 2 else ""
+        level = segment[3] if len(segment) > 3 else ""
+        rank = self._ranks.get(level)
+        if rank is None:
+            rank = len(self._ranks)
+            if level:
+                self._report("hl_level_unknown", {"element": 3, "value": level})
+        parent = self._by_number.get(named) if named != number else None
+        if parent is None:
+            parent = self._parent(named, number, level, rank)
         if parent.depth >= MAX_DEPTH:
             self._report("hl_depth", {"limit": MAX_DEPTH})
             while parent.depth >= MAX_DEPTH and parent.parent is not None:
                 parent = parent.parent
-        above = parent.loop.level
-        if level in self._ranks and above in ALLOWED and level not in ALLOWED[above]:
+        above = parent.level
+        allowed = ALLOWED.get(above)
+        if allowed is not None and level not in allowed and level in self._ranks:
             place = repr(above) if above else "the transaction set itself"
             self._report("hl_parent_level", {"element": 3, "value": level, "expected": place})
-        loop = Loop("HL", [], [], level)
-        parent.loop.loops.append(loop)
-        self._last = _Level(loop, parent, parent.depth + 1, rank)
+        made = Level("HL", [], [], [], level, None, parent, parent.depth + 1, rank)
+        parent.loops.append(made)
+        self._last = made
         key = _key(number)
         if key in self._by_number:
             self._report("hl_id_repeated", {"element": 1, "value": number})
         if key:
             # Where numbers start again, a child means the level that had the number last.
-            self._by_number[key] = self._last
-        return loop
+            self._by_number[key] = made
+        return made
 
-    def _parent(self, segment: Segment, number: str, level: str, rank: int) -> _Level:
-        named = segment.get(2)
+    def _parent(self, named: str, number: str, level: str, rank: int) -> Level:
         if named and named == number:
             self._report("hl_cycle", {"element": 2, "value": named})
         elif named:
@@ -100,9 +111,9 @@ class Hierarchy:
             self._report("hl_parent_missing", {"element": 2, "value": level})
         return self._by_order(rank)
 
-    def _by_order(self, rank: int) -> _Level:
+    def _by_order(self, rank: int) -> Level:
         """The innermost level still open that is further out than ``rank``."""
-        above: _Level | None = self._last
+        above: Level | None = self._last
         while above is not None and above.rank >= rank:
             above = above.parent
         return above or self._root

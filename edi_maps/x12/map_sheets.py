@@ -10,7 +10,7 @@ from typing import Any, Final
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.mapping import Block, Sheet, Values, load
 from edi_maps.x12.extraction import Reader, X12Wire
-from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.segments import Loop
 
 SHEETS: Final = Path(__file__).parent / "sheets"
 
@@ -66,10 +66,12 @@ def document(
         }
         for name in lacking:
             segment_id, element = places.get(name, ("ST", 1))
-            segment = next(iter(tree.all(segment_id)), Segment([segment_id]))
+            segment = next(iter(tree.all(segment_id)), [segment_id])
             reader.problem("value_missing", segment, element, None, expected=name.replace("_", " "))
         return None
     if left:
         data["extra"] = left
-    record: CanonicalRecord = maker(data)
+        if reader.traced:
+            reader.source(data).inner["extra"] = left
+    record: CanonicalRecord = maker.make(data)
     return record

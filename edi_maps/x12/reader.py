@@ -1,4 +1,4 @@
-"""Read X12 whole: bytes to interchanges whose sets carry a tree, a canonical record, findings and a verdict.
+"""Read X12: bytes to interchanges whose sets carry a canonical record, findings and a verdict.
 
 Lenient reading, strict verdicts: a record is made of whatever can be read, and the verdict says whether it may be used.
 """
@@ -11,14 +11,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from edi_maps.x12 import records
 from edi_maps.x12.acknowledgment_codes import interchange_note
-from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
+from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
+from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
-from edi_maps.x12.structure import group_of, guide, nearest_version
+from edi_maps.x12.segments import Loop, cut
+from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
 from edi_maps.x12.validation import validate
 
 #: Sets that acknowledge: they make no canonical record and are never acknowledged themselves.
@@ -26,6 +28,10 @@ ACKNOWLEDGMENTS: Final = frozenset({"997", "999"})
 
 #: Before this version dates had six digits.
 _EIGHT_DIGIT_DATES: Final = "004010"
+
+#: Findings about the sets of one interchange that are listed; beyond, each set tells its first few.
+MAX_FINDINGS: Final = 10_000
+_FEW: Final = 5
 
 
 def read(data: bytes, *, relaxed: frozenset[str] = frozenset()) -> list[Interchange]:
@@ -36,21 +42,73 @@ def read(data: bytes, *, relaxed: frozenset[str] = frozenset()) -> list[Intercha
         relaxed: codes of findings that are warnings for this partner, not errors.
 
     Returns:
-        The interchanges of ``envelope.scan``, never none, each set with ``verdict``, and with ``tree``, ``record``, ``type``
-        and ``acknowledgment`` as far as there are any. Findings about an interchange or a group stand there; an error among
-        them rejects every set inside.
+        The interchanges of ``envelope.scan``, never none, each set with ``verdict``, and with ``record``, ``type`` and
+        ``acknowledgment`` as far as there are any. Findings about an interchange or a group stand there; an error among them
+        rejects every set inside.
     """
     with _collection_paused(len(data)):
-        interchanges = scan(data)
-        for interchange in interchanges:
-            interchange.findings = list(_softened(interchange.findings, relaxed))
-            interchange.note = interchange_note(interchange.findings)[1]
-            for group in interchange.groups:
-                _judge_group(group)
-                group.findings = list(_softened(group.findings, relaxed))
-                for transaction_set in group.sets:
-                    _read_set(transaction_set, group, interchange, relaxed)
-    return interchanges
+        return [event for event in _read(data, relaxed) if isinstance(event, Interchange)]
+
+
+def stream(source: bytes | BinaryIO, *, relaxed: frozenset[str] = frozenset()) -> Iterator[SetEnd | Interchange]:
+    """Read the transaction sets of a file one by one, in memory that does not grow with their number.
+
+    Args:
+        source: the file as bytes, or open for reading in binary mode, of any length.
+        relaxed: as for ``read``.
+
+    Yields:
+        Every transaction set when its last segment has been read. The set has its record until the next one is asked for; then
+        its interchange keeps of it what an acknowledgment needs. And every interchange when it is complete: only then are the
+        verdicts of its sets final, for a broken envelope takes all of them along.
+    """
+    for event in _read(source, relaxed):
+        yield event
+        if isinstance(event, SetEnd):
+            event.set.release()
+
+
+def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd | Interchange]:
+    listed = 0
+    for event in events(source):
+        if isinstance(event, SetEnd):
+            with _collection_paused(len(event.set.text)):
+                _read_set(event.set, event.group, relaxed)
+            here = event.set.findings
+            if listed > MAX_FINDINGS and len(here) > _FEW:
+                del here[_FEW:]
+                here.append(finding("findings_capped", count=_FEW))
+            listed += len(here)
+        else:
+            _finish(event, relaxed)
+            listed = 0
+        yield event
+
+
+def tree(transaction_set: TransactionSet, version: str) -> Loop | None:
+    """A set as the loops of its guide, whole; None when there is no guide for it.
+
+    Args:
+        version: GS08 of its group.
+    """
+    nearest = nearest_version(transaction_set.code, version)
+    rules = None if nearest is None else guide(transaction_set.code, nearest)
+    if rules is None:
+        return None
+    return validate(cut(transaction_set.text, transaction_set.delimiters), rules, transaction_set.delimiters)[0]
+
+
+def _finish(interchange: Interchange, relaxed: frozenset[str]) -> None:
+    """Judge the envelope, and the sets by it: an interchange is atomic, though each of its sets keeps its record."""
+    interchange.findings = list(_softened(interchange.findings, relaxed))
+    interchange.note = interchange_note(interchange.findings)[1]
+    broken = verdict_of(interchange.findings) is Verdict.REJECTED
+    for group in interchange.groups:
+        _judge_group(group)
+        group.findings = list(_softened(group.findings, relaxed))
+        if broken or verdict_of(group.findings) is Verdict.REJECTED:
+            for transaction_set in group.sets:
+                transaction_set.verdict = Verdict.REJECTED
 
 
 class _Pause:
@@ -82,6 +140,10 @@ def _collection_paused(size: int) -> Iterator[None]:
         with _Pause.lock:
             _Pause.readers -= 1
             if _Pause.readers == 0 and _Pause.was_on:
+                if not gc.get_freeze_count():
+                    # What has been read is old at once: the collector need not find out by walking it.
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
 
 
@@ -105,49 +167,91 @@ _GROUPS: Final = frozenset(
 )
 
 
-def _read_set(transaction_set: TransactionSet, group: Group, interchange: Interchange, relaxed: frozenset[str]) -> None:
+def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[str]) -> None:
     code = transaction_set.code
+    pieces = transaction_set.pieces
+    if pieces is None:
+        pieces = cut(transaction_set.text, transaction_set.delimiters)
+    transaction_set.pieces = None
     structural: list[Finding] = []
     meaning: list[Finding] = []
     here = [*transaction_set.findings]
-    start = transaction_set.segments[0]
-    place: dict[str, Any] = {"segment": "ST", "position": 1, "element": 1, "offset": start.offset, "value": code}
+    place: dict[str, Any] = {
+        "segment": "ST",
+        "position": 1,
+        "element": 1,
+        "offset": transaction_set.start,
+        "value": code,
+    }
     version = nearest_version(code, group.version)
     if code in ACKNOWLEDGMENTS:
         transaction_set.acknowledgment = read_functional_acknowledgment(transaction_set.segments)
     if version is not None and (rules := guide(code, version)) is not None:
         if group.functional_id and group.functional_id != group_of(code):
             here.append(finding("set_not_in_group", **place, expected=group.functional_id))
-        short_dates = bool(group.version) and group.version[:6] < _EIGHT_DIGIT_DATES
-        transaction_set.tree, structural = validate(
-            transaction_set.segments, rules, interchange.delimiters, short_dates=short_dates
-        )
+        structural, meaning = _walk(transaction_set, pieces, rules, group.version)
         if group.version[:6] != version and group.version:
             # A guide for another version is a good reader and a poor judge.
             structural = [_warning(found) for found in structural]
             here.append(finding("version_approximate", segment="ST", position=1, value=group.version, expected=version))
-        if code not in ACKNOWLEDGMENTS:
-            transaction_set.record, meaning = records.build(
-                transaction_set.tree, code, group.version, interchange.delimiters.component
-            )
     elif code not in ACKNOWLEDGMENTS and not any(found.code == "set_code_missing" for found in here):
         here.append(finding("set_not_supported", **place))
-    if transaction_set.record is not None:
-        transaction_set.type = transaction_set.record.type
-    # What the guide refused already need not be refused once more for its meaning.
-    structural = list(_softened(structural, relaxed))
-    refused = {
-        (found.position, found.element, found.component)
-        for found in structural
-        if found.element and found.severity is Severity.ERROR
-    }
-    meaning = [found for found in meaning if (found.position, found.element, found.component) not in refused]
-    transaction_set.findings = list(_softened([*here, *structural, *meaning], relaxed))
-    # The whole interchange is atomic: a broken envelope takes its sets along, though each keeps its record.
-    envelope_errors = (found for found in (*interchange.findings, *group.findings) if found.severity is Severity.ERROR)
-    transaction_set.verdict = verdict_of((*transaction_set.findings, *envelope_errors))
+    if structural or meaning:
+        # What the guide refused already need not be refused once more for its meaning.
+        structural = list(_softened(structural, relaxed))
+        refused = {
+            (found.position, found.element, found.component)
+            for found in structural
+            if found.element and found.severity is Severity.ERROR
+        }
+        meaning = [found for found in meaning if (found.position, found.element, found.component) not in refused]
+        here += _placed([*structural, *sorted(meaning, key=_position)], transaction_set)
+    transaction_set.findings = list(_softened(here, relaxed))
+    transaction_set.verdict = verdict_of(transaction_set.findings)
     if transaction_set.record is None and code not in ACKNOWLEDGMENTS:
         transaction_set.verdict = Verdict.REJECTED  # whatever the findings say, there is nothing to accept
+
+
+def _walk(
+    transaction_set: TransactionSet, pieces: list[str], rules: Guide, version: str
+) -> tuple[list[Finding], list[Finding]]:
+    """Check a set against its guide and make its record in the same pass; what is wrong with its structure and its meaning."""
+    code, delimiters = transaction_set.code, transaction_set.delimiters
+    short_dates = bool(version) and version[:6] < _EIGHT_DIGIT_DATES
+    building = None if code in ACKNOWLEDGMENTS else records.building(code, delimiters.component)
+    take = None if building is None else building.take
+    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, take=take)
+    if building is None:
+        missing = (
+            []
+            if code in ACKNOWLEDGMENTS
+            else [finding("no_map_sheet", segment="ST", position=1, element=1, value=code)]
+        )
+        return structural, missing
+    transaction_set.record = building.finish(tree)
+    if transaction_set.record is not None:
+        transaction_set.type = transaction_set.record.type
+    return structural, building.reader.findings
+
+
+def _placed(findings: Iterable[Finding], transaction_set: TransactionSet) -> Iterator[Finding]:
+    """The findings with the byte they are about."""
+    spans = transaction_set.spans()
+    for found in findings:
+        if not found.position or found.offset is not None or not spans:
+            yield found
+        elif found.position > len(spans):
+            yield replace(found, offset=spans[-1][1])
+        elif not found.element:
+            yield replace(found, offset=spans[found.position - 1][0])
+        else:
+            yield replace(
+                found, offset=element_span(transaction_set, found.position, found.element, found.component, spans)[0]
+            )
+
+
+def _position(found: Finding) -> int:
+    return found.position or 0
 
 
 def _softened(findings: Iterable[Finding], relaxed: frozenset[str]) -> Iterator[Finding]:

@@ -20,41 +20,90 @@ What does not survive writing and reading again, because the wire has no place f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, Protocol
 
 from edi_maps.canonical import CanonicalRecord, Disposition, LineResponse, LineStatus
-from edi_maps.findings import Finding, finding
-from edi_maps.mapping import grouped
+from edi_maps.mapping import Entries, Part, grouped
 from edi_maps.x12 import ship_notices
 from edi_maps.x12.composition import Writer
 from edi_maps.x12.extraction import Reader
 from edi_maps.x12.map_sheets import document, mapped, root_block, set_of, sheet
-from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.segments import Loop
 
 
-def build(tree: Loop, set_code: str, version: str, component: str = "") -> tuple[CanonicalRecord | None, list[Finding]]:
-    """Make the canonical record that one transaction set describes. Never raises: what is wrong becomes findings.
+class Building(Protocol):
+    """Makes the record of one transaction set while its tree grows. Nothing here raises: what is wrong becomes findings."""
+
+    @property
+    def reader(self) -> Reader:
+        """What has been found so far."""
+
+    def take(self, loop: Loop) -> bool:
+        """Read a loop that is complete; True when the tree can do without it, see ``validation.Take``."""
+
+    def finish(self, tree: Loop) -> CanonicalRecord | None:
+        """Read what ``take`` has left in the tree. None: the set lacks what identifies a record."""
+
+
+class DocumentBuilding:
+    """A document that is one block and what stands in it, as the sheet says."""
+
+    def __init__(self, set_code: str, component: str, *, traced: bool) -> None:
+        self.reader = Reader(component, traced=traced)
+        self.data: dict[str, Any] = {}
+        self._set_code = set_code
+        self._block = root_block(set_code)
+        self._early = _early(set_code)
+        self._left: dict[str, Any] = {}
+        self._taken: set[Part] = set()
+
+    def take(self, loop: Loop) -> bool:
+        if loop.id not in self._early:
+            return False
+        self.reader.within(loop)
+        self.reader.enter(self._block, loop, self.data, self._left, self._taken)
+        return True
+
+    def finish(self, tree: Loop) -> CanonicalRecord | None:
+        self.reader.within(tree)
+        self.reader.walk(self._block, tree, self.data, self._left, self._taken)
+        if conclude := _CONCLUSIONS.get(self._set_code):
+            conclude(self.data, tree, self.reader)
+        return document(self._set_code, self.data, self._left, tree, self.reader)
+
+
+@cache
+def _early(set_code: str) -> frozenset[str]:
+    """Loops that may be read before the rest of the document: each fills lists that nothing else adds to."""
+    block = root_block(set_code)
+    by_field: dict[str, set[str]] = {}
+    for part in block.order:
+        for name in [part.field] if isinstance(part, Entries) else []:
+            by_field.setdefault(name, set()).add(part.name)
+    return frozenset(
+        name
+        for name in block.entered
+        if all(isinstance(part, Entries) and by_field[part.field] == {name} for part in block.parts.get(name, ()))
+    )
+
+
+def building(set_code: str, component: str = "", *, traced: bool = False) -> Building | None:
+    """What makes the record of a set.
 
     Args:
-        tree: the set as the guide sees it: header and footer segments at the root, loops N1, N9, PO1, HL … below.
-        set_code: ST01.
-        version: GS08; all versions are read by the same rows.
+        set_code: ST01. All versions are read by the same rows.
         component: the component separator, to keep composite elements apart under ``extra``.
+        traced: note where every value comes from.
 
     Returns:
-        The record, None when the set has no sheet or lacks what identifies it, and one finding for every value that could
-        not be used. All else is read.
+        None when the set has no sheet.
     """
     if set_code not in mapped():
-        return None, [finding("no_map_sheet", segment="ST", position=1, element=1, value=set_code)]
-    reader = Reader(component)
+        return None
     if set_code == "856":
-        return ship_notices.read(tree, reader), reader.findings
-    data: dict[str, Any] = {}
-    left = reader.read(root_block(set_code), tree, data)
-    if conclude := _CONCLUSIONS.get(set_code):
-        conclude(data, tree, reader)
-    return document(set_code, data, left, tree, reader), reader.findings
+        return ship_notices.NoticeBuilding(component, traced=traced)
+    return DocumentBuilding(set_code, component, traced=traced)
 
 
 def segments(record: CanonicalRecord, version: str) -> tuple[str, str, list[list[str]]]:
@@ -112,7 +161,7 @@ def _conclude_acknowledgment(data: dict[str, Any], tree: Loop, reader: Reader) -
     elif disposition in (Disposition.ACCEPTED, Disposition.REJECTED):
         other = LineStatus.REJECTED if disposition is Disposition.ACCEPTED else LineStatus.ACCEPTED
         if any(response.status is other for line in lines for response in line.responses):
-            bak = next(iter(tree.all("BAK")), Segment(["BAK"]))
+            bak = next(iter(tree.all("BAK")), ["BAK"])
             reader.problem("response_contradiction", bak, 2, other.value, expected=disposition.value)
 
 

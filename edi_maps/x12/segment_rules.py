@@ -1,6 +1,6 @@
 """What a segment may hold: one regular expression per place of the guide, and the words when it does not match.
 
-A good segment costs one ``fullmatch``. Only a bad one is taken apart element by element, by the same rules written out once
+A good segment costs one ``fullmatch``, relational conditions included. Only a bad one is taken apart element by element, by the same rules written out once
 more; the tests hold the two against each other. Source: X12.6 (types, relational conditions) and X12.5.
 """
 
@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 
 from edi_maps.x12.segments import Delimiters, Segment
-from edi_maps.x12.structure import Element, SegmentNode
+from edi_maps.x12.structure import UNLIMITED, Element, SegmentNode
 
 #: (code, facts): a finding that does not know yet where its segment stands.
 Fault = tuple[str, dict[str, Any]]
@@ -29,7 +29,7 @@ _DECIMAL: Final = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def compile_pattern(node: SegmentNode, delimiters: Delimiters, *, short_dates: bool) -> Callable[[str], object]:
-    """The test a segment must pass at ``node``, apart from the conditions of ``loose_rules``.
+    """The test a segment must pass at ``node``.
 
     Args:
         short_dates: dates of six digits pass as well, as versions before 004010 send them.
@@ -42,11 +42,13 @@ def compile_pattern(node: SegmentNode, delimiters: Delimiters, *, short_dates: b
     required = max((number for number, (_, needed) in enumerate(units, start=1) if needed), default=0)
     head = "".join(pattern for pattern, _ in units[:required])
     tail = ""
+    # Nothing in an element holds a separator, so what has matched is never tried another way: hence "?+".
     for pattern, _ in reversed(units[required:]):
-        tail = f"(?:{pattern}{tail})?"
+        tail = f"(?:{pattern}{tail})?+"
     # Empty elements at the end say nothing and are let pass.
     # ASCII: the digits of other scripts are no digits here.
-    return re.compile(f"{re.escape(node.id)}{head}{tail}(?:{separator})*", re.ASCII).fullmatch
+    conditions = "".join(_conditions(node, separator))
+    return re.compile(f"{conditions}{re.escape(node.id)}{head}{tail}{separator}*+", re.ASCII).fullmatch
 
 
 def _units(node: SegmentNode, delimiters: Delimiters, short_dates: bool) -> Iterator[tuple[str, bool]]:
@@ -62,7 +64,7 @@ def _units(node: SegmentNode, delimiters: Delimiters, short_dates: bool) -> Iter
             yield f"(?:{separator}{pattern}{separator}{other}|{separator}{separator})", False
             number += 2
             continue
-        yield f"{separator}{pattern}" if element.required else f"{separator}(?:{pattern})?", element.required
+        yield f"{separator}{pattern}" if element.required else f"{separator}(?:{pattern})?+", element.required
         number += 1
 
 
@@ -79,14 +81,42 @@ def _paired(node: SegmentNode) -> frozenset[int]:
     )
 
 
-@functools.cache
-def loose_rules(node: SegmentNode) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """The relational conditions that are not in the pattern of ``compile_pattern``."""
+def _conditions(node: SegmentNode, separator: str) -> Iterator[str]:
+    """The other relational conditions, as looks ahead from the start of the segment."""
     paired = _paired(node)
-    return tuple(rule for rule in node.rules if rule[0] != "P" or len(rule[1]) != 2 or rule[1][0] not in paired)
+
+    def filled(place: int) -> str:
+        return rf"(?=(?:[^{separator}]*+{separator}){{{place}}}[^{separator}])"
+
+    def empty(place: int) -> str:
+        return f"(?!{filled(place)})"
+
+    for kind, all_places in node.rules:
+        places = [place for place in all_places if place <= len(node.elements)]
+        if len(places) < len(all_places) or (kind == "P" and len(places) == 2 and places[0] in paired):
+            continue  # a condition on an element that is not there is none
+        if kind == "R":
+            yield f"(?:{'|'.join(map(filled, places))})"
+        elif kind == "P":
+            yield f"(?:{''.join(map(filled, places))}|{''.join(map(empty, places))})"
+        elif kind == "C":
+            yield f"(?:{empty(places[0])}|{''.join(map(filled, places[1:]))})"
+        elif kind == "L":
+            yield f"(?:{empty(places[0])}|{'|'.join(map(filled, places[1:]))})"
+        elif kind == "E":
+            for number, place in enumerate(places):
+                yield "".join(f"(?!{filled(place)}{filled(other)})" for other in places[number + 1 :])
 
 
 def _pattern(element: Element, delimiters: Delimiters, short_dates: bool) -> str:
+    one = _single_pattern(element, delimiters, short_dates)
+    if element.repeat == 1 or not delimiters.repetition:
+        return one
+    most = "*" if element.repeat == UNLIMITED else f"{{0,{element.repeat - 1}}}"
+    return f"{one}(?:{re.escape(delimiters.repetition)}{one}){most}"
+
+
+def _single_pattern(element: Element, delimiters: Delimiters, short_dates: bool) -> str:
     if element.components:
         return _composite_pattern(element, delimiters, short_dates)
     least, most = element.least, element.most
@@ -103,18 +133,19 @@ def _pattern(element: Element, delimiters: Delimiters, short_dates: bool) -> str
         return rf"-?(?:{digits}|(?=(?:\.?\d){{{least},{most}}}\.?(?![\d.]))(?:\d+\.?\d*|\.\d+))"
     if element.kind[0] == "N":
         return rf"-?\d{{{least},{most}}}"
-    return rf"[^{re.escape(delimiters.element)}\x00-\x1f\x7f]{{{least},{most}}}"
+    structural = re.escape(delimiters.element + (delimiters.repetition or ""))
+    return rf"[^{structural}\x00-\x1f\x7f]{{{least},{most}}}"
 
 
 def _composite_pattern(element: Element, delimiters: Delimiters, short_dates: bool) -> str:
-    inside = Delimiters(element=delimiters.element + delimiters.component)
+    inside = Delimiters(element=delimiters.element + delimiters.component, repetition=delimiters.repetition)
     separator = re.escape(delimiters.component)
     first, *others = (_pattern(component, inside, short_dates) for component in element.components)
     if not delimiters.component:
         return first
     tail = ""
     for pattern in reversed(others):
-        tail = f"(?:{separator}(?:{pattern})?{tail})?"
+        tail = f"(?:{separator}(?:{pattern})?+{tail})?+"
     return first + tail
 
 
@@ -128,18 +159,30 @@ def faults(node: SegmentNode, segment: Segment, delimiters: Delimiters, *, short
         if not value:
             if element.required:
                 yield "element_missing", {"element": number, "name": element.name}
-        elif element.components:
-            yield from _composite_faults(element, number, value, delimiters, short_dates)
         else:
-            fault = value_fault(element, value, short_dates=short_dates)
-            if fault:
-                yield fault[0], {"element": number, **fault[1]}
+            yield from _element_faults(element, number, value, delimiters, short_dates)
     for number in range(len(node.elements) + 1, len(segment.elements)):
         if segment.get(number):
             yield "element_extra", {"element": number, "value": segment.get(number), "limit": len(node.elements)}
             break
     for kind, places in node.rules:
         yield from _rule_faults(kind, places, node, segment)
+
+
+def _element_faults(
+    element: Element, number: int, value: str, delimiters: Delimiters, short_dates: bool
+) -> Iterator[Fault]:
+    repeated = value.split(delimiters.repetition) if delimiters.repetition else [value]
+    if len(repeated) > element.repeat:
+        facts = {"element": number, "value": value, "name": element.name}
+        yield "element_repeat", {**facts, "repetition": element.repeat + 1, "limit": element.repeat}
+    for one in repeated[: element.repeat]:
+        if element.components:
+            yield from _composite_faults(element, number, one, delimiters, short_dates)
+        elif one or len(repeated) > 1:
+            fault = value_fault(element, one, short_dates=short_dates)
+            if fault:
+                yield fault[0], {"element": number, **fault[1]}
 
 
 def _composite_faults(
@@ -197,33 +240,6 @@ def _is_date(value: str, *, short: bool) -> bool:
         date(int(value[:4]), int(value[4:6]), int(value[6:]))
     except ValueError:
         return False
-    return True
-
-
-def rules_hold(rules: tuple[tuple[str, tuple[int, ...]], ...], elements: list[str]) -> bool:
-    """Whether the relational conditions hold; the quick question, ``faults`` has the words."""
-    count = len(elements)
-    for kind, places in rules:
-        if kind == "R":
-            for place in places:
-                if place < count and elements[place]:
-                    break
-            else:
-                return False
-        elif kind == "C":
-            first = places[0]
-            if first < count and elements[first]:
-                for place in places[1:]:
-                    if place >= count or not elements[place]:
-                        return False
-        else:
-            filled = sum(1 for place in places if place < count and elements[place])
-            if kind == "P" and 0 < filled < len(places):
-                return False
-            if kind == "E" and filled > 1:
-                return False
-            if kind == "L" and filled == 1 and places[0] < count and elements[places[0]]:
-                return False
     return True
 
 

@@ -1,12 +1,21 @@
-"""The shapes an X12 transaction set takes while it is read: segments, and the tree of loops they stand in."""
+"""The shapes an X12 transaction set takes while it is read: its text, cut into segments, and the tree of loops they stand in."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 #: Between the components of a composite element, in segments that have not been given their delimiters yet.
 COMPONENT: Final = "\x1f"
+
+#: What may stand around a segment without meaning anything.
+BLANKS: Final = " \t\r\n"
+
+#: Bounds of one segment. What is longer is cut: its head tells what it was.
+MAX_SEGMENT_CHARACTERS: Final = 100_000
+MAX_ELEMENTS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -16,7 +25,7 @@ class Segment:
     elements: list[str]
     position: int = 0  #: in its transaction set, ST = 1
     offset: int = 0  #: byte offset in the file
-    raw: str = ""  #: as it came, delimiters included, without the terminator; '' for a segment that is being built
+    raw: str = ""  #: as it came, delimiters included, without the terminator
 
     @property
     def id(self) -> str:
@@ -27,7 +36,7 @@ class Segment:
         return self.elements[number] if number < len(self.elements) else ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Loop:
     """One occurrence of a loop of the guide.
 
@@ -39,23 +48,107 @@ class Loop:
     """
 
     id: str
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[list[str]] = field(default_factory=list)  #: each as its elements, the identifier first
+    positions: list[int] = field(default_factory=list)  #: of each segment in the transaction set, ST = 1
     loops: list[Loop] = field(default_factory=list)
     level: str = ""
+    content: Any = None  #: what the reader made of a level already; its segments are gone then
 
-    def all(self, segment_id: str) -> list[Segment]:
+    def all(self, segment_id: str) -> list[list[str]]:
         """The segments of this loop itself (not of its children) with that identifier."""
-        return [segment for segment in self.segments if segment.elements[0] == segment_id]
+        return [segment for segment in self.segments if segment[0] == segment_id]
 
     def children(self, loop_id: str) -> list[Loop]:
         return [loop for loop in self.loops if loop.id == loop_id]
 
+    def everything(self) -> Iterator[tuple[int, list[str]]]:
+        """Every segment with its position, those of the loops within included."""
+        stack = [self]
+        while stack:
+            loop = stack.pop()
+            yield from zip(loop.positions, loop.segments, strict=True)
+            stack.extend(reversed(loop.loops))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delimiters:
-    """The four separators of an interchange, each one character (latin-1)."""
+    """The separators of an interchange, each one character (latin-1); a terminator may be one character of UTF-8."""
 
     element: str = "*"
     segment: str = "~"
     component: str = ">"
     repetition: str | None = None  #: from 00402 on, when ISA11 is not alphanumeric
+
+
+def cut(text: str, delimiters: Delimiters) -> list[str]:
+    """The segments in ``text`` (latin-1, as it came), one string each.
+
+    Blanks around a segment are taken off and empty segments left out; a segment that is UTF-8 is decoded, and line breaks inside
+    a segment are closed up: none next to a separator, a blank inside text.
+    """
+    terminator = delimiters.segment
+    plain = text.isascii()
+    end = _line_end(text, terminator) if plain and "\r" not in text else None
+    if end is not None:
+        # The tidy file, with nothing to take off or leave out: cut at the speed of memory.
+        pieces = text.removesuffix(end).removesuffix(terminator).split(end)
+        return pieces if pieces != [""] else []
+    blanks = _blanks(delimiters)
+    pieces = [piece for piece in (piece.strip(blanks) for piece in text.split(terminator)) if piece]
+    if not plain:
+        pieces = [decoded(piece) for piece in pieces]
+    if terminator not in "\r\n" and ("\n" in text or "\r" in text):
+        pieces = [
+            _closed_up(piece, delimiters.element) if "\n" in piece or "\r" in piece else piece for piece in pieces
+        ]
+    return pieces
+
+
+def places(text: str, delimiters: Delimiters) -> list[tuple[int, int]]:
+    """Where in ``text`` each segment of ``cut`` starts and ends, its terminator not included."""
+    blanks = _blanks(delimiters)
+    found: list[tuple[int, int]] = []
+    at = 0
+    for piece in text.split(delimiters.segment):
+        content = piece.strip(blanks)
+        if content:
+            start = at + len(piece) - len(piece.lstrip(blanks))
+            found.append((start, start + len(content)))
+        at += len(piece) + len(delimiters.segment)
+    return found
+
+
+def decoded(text: str) -> str:
+    """Latin-1 text as the UTF-8 it may be."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return text
+
+
+def _line_end(text: str, terminator: str) -> str | None:
+    """What ends every segment of ``text``, the terminator with or without a line feed; None when they differ or blanks hide."""
+    if not text.endswith((terminator, terminator + "\n")):
+        return None
+    lines = text.count("\n")
+    if terminator != "\n" and lines:
+        whole = text.count(terminator + "\n")
+        if whole != lines or text.count(terminator) != whole + (not text.endswith("\n") and text.endswith(terminator)):
+            return None
+        end = terminator + "\n"
+    else:
+        end = terminator
+    suspects = (end + end[0], end + " ", end + "\t", " " + terminator, "\t" + terminator)
+    hidden = text.startswith((terminator, *BLANKS)) or any(suspect in text for suspect in suspects)
+    return None if hidden else end
+
+
+def _blanks(delimiters: Delimiters) -> str:
+    return "".join(blank for blank in BLANKS if blank not in (delimiters.element, delimiters.component))
+
+
+def _closed_up(piece: str, separator: str) -> str:
+    words = (re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", element).strip() for element in piece.split(separator))
+    return separator.join(words)

@@ -28,6 +28,9 @@ class _Place:
     item: dict[str, Any] | None = None
 
 
+#: Level code → the block of the sheet that reads and writes the level.
+_BLOCKS: Final = {"S": "shipment", "O": "order", "T": "package", "P": "package", "I": "item"}
+
 #: What an order level says about the items below it.
 _OF_ORDER: Final = ("order_number", "order_revision", "release_number", "store")
 
@@ -37,58 +40,82 @@ _STORE_ROLES: Final = ("mark_for", "marked_party", "buyer")
 _ITEM_SEGMENTS: Final = frozenset({"LIN", "SN1", "SLN", "PRF", "PID"})
 
 
-def read(tree: Loop, reader: Reader) -> CanonicalRecord | None:
+class NoticeBuilding:
     """Any shape of hierarchy: a package belongs to the nearest package above it, an item to the nearest order above it and to
-    the nearest package above it, or else to the first one below it."""
-    blocks = sheet("856").blocks
-    data: dict[str, Any] = {}
-    left = reader.read(blocks["header"], _only(tree, {"BSN"}), data)
-    left |= reader.read(blocks["totals"], _only(tree, {"CTT"}), data)
-    shipment = Loop(
-        "HL",
-        [segment for segment in tree.segments if segment.elements[0] not in {"BSN", "CTT"}],
-        [loop for loop in tree.loops if loop.id not in {"HL", "CTT"}],
-    )
-    orders: list[dict[str, Any]] = []
-    packages: list[dict[str, Any]] = []
-    items: list[dict[str, Any]] = []
-    waiting = [(loop, _Place()) for loop in reversed(tree.loops) if loop.id == "HL"]
-    while waiting:
-        level, place = waiting.pop()
-        match level.level:
-            case "S":
-                shipment.segments += level.segments
-                shipment.loops += [loop for loop in level.loops if loop.id != "HL"]
-            case "O":
-                order = _read(reader, blocks["order"], level)
-                _name_store(order)
-                orders.append(order)
-                inherited: dict[str, Any] = {name: order[name] for name in _OF_ORDER if name in order}
-                place = _Place(order, inherited, place.package)
-            case "T" | "P":
-                place = _package(reader, level, place, packages, items)
-            case "I":
-                item = _placed(_read(reader, blocks["item"], level), place)
-                items.append(item)
-                if level.loops:
-                    place = _Place(place.order, place.inherited, place.package, item)
-            case _:
-                kept: dict[str, Any] = {}
-                reader.keep(Loop("HL", level.segments, [loop for loop in level.loops if loop.id != "HL"]), kept)
-                owner = place.item or place.package or place.order
-                target = left if owner is None else owner.setdefault("extra", {})
-                target.setdefault("HL", []).extend(kept["HL"])
-        if level.loops:
-            waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
-    left |= reader.read(blocks["shipment"], shipment, data)
-    _fill(data, orders, packages, items)
-    return document("856", data, left, tree, reader)
+    the nearest package above it, or else to the first one below it.
+
+    What a level says of itself is read as soon as the level is complete; how levels belong together, when all are there.
+    """
+
+    def __init__(self, component: str, *, traced: bool) -> None:
+        self.reader = Reader(component, traced=traced)
+
+    def take(self, loop: Loop) -> bool:
+        if loop.id != "HL":
+            return False
+        block = _BLOCKS.get(loop.level)
+        if block in (None, "shipment") or (block == "package" and _names_item(loop)):
+            return False  # a package that names its item must know whether items stand below it
+        self.reader.within(loop)
+        loop.content = _read(self.reader, sheet("856").blocks[block], loop)
+        if block == "package":
+            _take_sscc(loop.content, loop, self.reader)
+        return True
+
+    def finish(self, tree: Loop) -> CanonicalRecord | None:
+        reader, blocks = self.reader, sheet("856").blocks
+        reader.within(tree)
+        data: dict[str, Any] = {}
+        left = reader.read(blocks["header"], _only(tree, {"BSN"}), data)
+        left |= reader.read(blocks["totals"], _only(tree, {"CTT"}), data)
+        shipment = Loop(
+            "HL",
+            [segment for segment in tree.segments if segment[0] not in {"BSN", "CTT"}],
+            [],
+            [loop for loop in tree.loops if loop.id not in {"HL", "CTT"}],
+        )
+        orders: list[dict[str, Any]] = []
+        packages: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
+        waiting = [(loop, _Place()) for loop in reversed(tree.loops) if loop.id == "HL"]
+        while waiting:
+            level, place = waiting.pop()
+            match level.level:
+                case "S":
+                    shipment.segments += level.segments
+                    shipment.loops += [loop for loop in level.loops if loop.id != "HL"]
+                case "O":
+                    order = _content(reader, level)
+                    _name_store(order)
+                    orders.append(order)
+                    inherited: dict[str, Any] = {name: order[name] for name in _OF_ORDER if name in order}
+                    place = _Place(order, inherited, place.package)
+                case "T" | "P":
+                    place = _package(reader, level, place, packages, items)
+                case "I":
+                    item = _placed(reader, _content(reader, level), place)
+                    items.append(item)
+                    if level.loops:
+                        place = _Place(place.order, place.inherited, place.package, item)
+                case _:
+                    kept: dict[str, Any] = {}
+                    inner = [loop for loop in level.loops if loop.id != "HL"]
+                    reader.keep(Loop("HL", level.segments, level.positions, inner), kept)
+                    owner = place.item or place.package or place.order
+                    target = left if owner is None else owner.setdefault("extra", {})
+                    target.setdefault("HL", []).extend(kept["HL"])
+            if level.loops:
+                waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
+        left |= reader.read(blocks["shipment"], shipment, data)
+        _fill(reader, data, orders, packages, items)
+        return document("856", data, left, tree, reader)
 
 
 def _only(tree: Loop, wanted: set[str]) -> Loop:
     return Loop(
         "",
-        [segment for segment in tree.segments if segment.elements[0] in wanted],
+        [segment for segment in tree.segments if segment[0] in wanted],
+        [],
         [loop for loop in tree.loops if loop.id in wanted],
     )
 
@@ -97,7 +124,17 @@ def _read(reader: Reader, block: Any, scope: Loop) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if left := reader.read(block, scope, data):
         data["extra"] = left
+        if reader.traced:
+            reader.source(data).inner["extra"] = left
     return data
+
+
+def _content(reader: Reader, level: Loop) -> dict[str, Any]:
+    """What a level says of itself, read already or not."""
+    if level.content is None:
+        level.content = _read(reader, sheet("856").blocks[_BLOCKS[level.level]], level)
+    content: dict[str, Any] = level.content
+    return content
 
 
 def _name_store(order: dict[str, Any]) -> None:
@@ -106,9 +143,12 @@ def _name_store(order: dict[str, Any]) -> None:
         order["store"] = store
 
 
-def _placed(item: dict[str, Any], place: _Place) -> dict[str, Any]:
+def _placed(reader: Reader, item: dict[str, Any], place: _Place) -> dict[str, Any]:
     if "order_number" not in item:
         item |= place.inherited
+        if reader.traced and place.order is not None:
+            said = reader.source(place.order).values
+            reader.source(item).values.update({name: said[name] for name in place.inherited if name in said})
     if place.package is not None:
         item["package_id"] = place.package["id"]
     return item
@@ -119,26 +159,30 @@ def _package(
 ) -> _Place:
     """Read a tare or pack. One that holds a single item may name it itself instead of having an item level."""
     blocks = sheet("856").blocks
-    names_item = any(segment.elements[0] in {"LIN", "SN1"} for segment in level.segments)
-    carries_item = names_item and place.item is None and not any(loop.level == "I" for loop in _levels_below(level))
-    scope, inner = level, None
-    if carries_item:
-        scope = Loop(
-            "HL",
-            [segment for segment in level.segments if segment.elements[0] not in _ITEM_SEGMENTS],
-            [loop for loop in level.loops if loop.id not in _ITEM_SEGMENTS],
-        )
-        inner = Loop(
-            "HL",
-            [segment for segment in level.segments if segment.elements[0] in _ITEM_SEGMENTS],
-            [loop for loop in level.loops if loop.id in _ITEM_SEGMENTS],
-        )
-    package = _read(reader, blocks["package"], scope)
+    inner = None
+    if level.content is not None:
+        package = level.content
+    else:
+        scope = level
+        if place.item is None and _names_item(level) and not any(loop.level == "I" for loop in _levels_below(level)):
+            scope = Loop(
+                "HL",
+                [segment for segment in level.segments if segment[0] not in _ITEM_SEGMENTS],
+                [],
+                [loop for loop in level.loops if loop.id not in _ITEM_SEGMENTS],
+            )
+            inner = Loop(
+                "HL",
+                [segment for segment in level.segments if segment[0] in _ITEM_SEGMENTS],
+                [],
+                [loop for loop in level.loops if loop.id in _ITEM_SEGMENTS],
+            )
+        package = _read(reader, blocks["package"], scope)
+        _take_sscc(package, level, reader)
     package["id"] = str(len(packages) + 1)
     package["level"] = "tare" if level.level == "T" else "pack"
     if place.package is not None:
         package["parent_id"] = place.package["id"]
-    _take_sscc(package, level, reader)
     packages.append(package)
     if place.item is not None:
         if "package_id" not in place.item:
@@ -147,8 +191,12 @@ def _package(
             place.item.setdefault("extra", {}).setdefault("packages", []).append(package["id"])
     below = _Place(place.order, place.inherited, package)
     if inner is not None:
-        items.append(_placed(_read(reader, blocks["item"], inner), below))
+        items.append(_placed(reader, _read(reader, blocks["item"], inner), below))
     return below
+
+
+def _names_item(level: Loop) -> bool:
+    return any(segment[0] in {"LIN", "SN1"} for segment in level.segments)
 
 
 def _levels_below(level: Loop) -> Iterator[Loop]:
@@ -161,14 +209,25 @@ def _levels_below(level: Loop) -> Iterator[Loop]:
 
 def _take_sscc(package: dict[str, Any], level: Loop, reader: Reader) -> None:
     """Move the first SSCC from the marks to ``sscc``; one whose MAN says more stays among the marks as well."""
-    for index, mark in enumerate(package.get("marks", ())):
+    marks = package.get("marks", ())
+    for index, mark in enumerate(marks):
         if mark.kind == "sscc" and (number := sscc_of(mark.value)):
             package["sscc"] = number
-            if not any(address.startswith("marks/") for address in package.get("extra", {})):
-                del package["marks"][index]
+            segment = next(
+                segment for segment in level.segments if len(segment) > 2 and segment[2].strip() == mark.value
+            )
             if not valid_sscc(number):
-                segment = next(segment for segment in level.segments if segment.get(2).strip() == mark.value)
                 reader.problem("sscc_check_digit", segment, 2, mark.value)
+            stays = any(address.startswith("marks/") for address in package.get("extra", {}))
+            if not stays:
+                del marks[index]
+            if reader.traced:
+                source = reader.source(package)
+                source.values["sscc"] = (segment, 2)
+                if not stays:
+                    entries = [source.inner.pop(f"marks/{place}") for place in range(len(marks) + 1)]
+                    del entries[index]
+                    source.inner.update({f"marks/{place}": entry for place, entry in enumerate(entries)})
             return
 
 
@@ -193,7 +252,11 @@ def valid_sscc(number: str) -> bool:
 
 
 def _fill(
-    data: dict[str, Any], orders: list[dict[str, Any]], packages: list[dict[str, Any]], items: list[dict[str, Any]]
+    reader: Reader,
+    data: dict[str, Any],
+    orders: list[dict[str, Any]],
+    packages: list[dict[str, Any]],
+    items: list[dict[str, Any]],
 ) -> None:
     """Give the notice its orders, packages and items. An order is named only where it says more than its items do."""
     told = [order for order in orders if order.keys() - set(_OF_ORDER)]
@@ -212,7 +275,9 @@ def _fill(
     ):
         maker: Maker | None = blocks[block_name].maker
         if entries and maker is not None:
-            data[name] = [maker(entry) for entry in entries]
+            data[name] = [maker.make(entry) for entry in entries]
+            if reader.traced:
+                reader.source(data).inner.update({f"{name}/{place}": entry for place, entry in enumerate(entries)})
 
 
 def _order_in(values: dict[str, Any]) -> str | None:
@@ -226,8 +291,6 @@ def _order_in(values: dict[str, Any]) -> str | None:
 
 #: Levels of packages within packages that are written. Nobody stacks deeper; a chain of parents that goes on is a circle.
 MAX_NESTING: Final = 20
-
-_BLOCKS: Final = {"S": "shipment", "O": "order", "T": "package", "P": "package", "I": "item"}
 
 _OrderKey = tuple[Any, ...]  #: the values of ``_OF_ORDER``
 

@@ -30,6 +30,7 @@ class Element:
     least: int = 1  #: characters; of a number, digits
     most: int = 1
     required: bool = False
+    repeat: int = 1  #: how often at most, between repetition separators (from 00402 on)
     codes: frozenset[str] = frozenset()  #: empty: any
     components: tuple[Element, ...] = ()
 
@@ -54,7 +55,7 @@ class SegmentNode:
     rules: tuple[tuple[str, tuple[int, ...]], ...]  #: relational conditions: P R E C L with the elements they tie
     depth: int  #: how many loops of the tree it stands in, the root not counted
     # The nodes of a guide point at each other: printing one must not print them all.
-    edges: dict[str, tuple[Edge, ...]] = field(default_factory=dict, repr=False)  #: what may come next, by identifier
+    edges: dict[str, Edge] = field(default_factory=dict, repr=False)  #: what may come next, by identifier
     recover: dict[str, Edge] = field(default_factory=dict, repr=False)  #: what came too late, where it belongs
 
 
@@ -66,9 +67,14 @@ class Edge:
     keep: int  #: how many loops of the tree stay open
     opens: LoopNode | None  #: the loop that begins with the target
     missing: tuple[str, ...]  #: required segments this step passes over
-    qualifiers: frozenset[
-        str
-    ]  #: values of element 1 that tell the target from another of the same identifier; empty: any
+    #: values of element 1 that tell the target from another of the same identifier; empty: any
+    qualifiers: frozenset[str]
+    plain: bool = False  #: no loop begins or ends, nothing is missing, and the target is another segment
+    others: tuple[Edge, ...] = ()  #: where the identifier has several places: this one and all of them, in their order
+
+    def choose(self, value: str) -> Edge:
+        """Among the places for one identifier the first whose qualifiers hold the value of element 1."""
+        return next((edge for edge in self.others if not edge.qualifiers or value in edge.qualifiers), self)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -279,7 +285,7 @@ class _Compiler:
         self.places[node] = (place, key)
         return node
 
-    def edges(self, node: SegmentNode) -> dict[str, tuple[Edge, ...]]:
+    def edges(self, node: SegmentNode) -> dict[str, Edge]:
         """What may follow ``node``: the rest of its loop, the loop once more, then the same one loop further out."""
         found: dict[str, list[Edge]] = {}
         missing: list[str] = []
@@ -300,7 +306,7 @@ class _Compiler:
                 again = _Step(place.key, False, place)
                 found.setdefault(again.segment.id, []).append(_edge(again, tuple(missing)))
             key, place = place.key, place.parent
-        return {identifier: tuple(edges) for identifier, edges in found.items()}
+        return {identifier: _first(node, edges) for identifier, edges in found.items()}
 
     def recover(self, node: SegmentNode) -> dict[str, Edge]:
         """Where a segment belongs that comes too late: the innermost open loop that had a place for it."""
@@ -313,6 +319,18 @@ class _Compiler:
                     found.setdefault(step.segment.id, _edge(step, ()))
             key, place = place.key, place.parent
         return found
+
+
+def _first(node: SegmentNode, edges: list[Edge]) -> Edge:
+    """The first of the edges that lead from ``node`` to segments of one identifier; it knows the others."""
+    marked = tuple(
+        replace(
+            edge,
+            plain=not (edge.missing or edge.opens) and edge.target.depth == node.depth and edge.target is not node,
+        )
+        for edge in edges
+    )
+    return replace(marked[0], others=marked) if len(marked) > 1 else marked[0]
 
 
 def _edge(step: _Step, missing: tuple[str, ...]) -> Edge:
@@ -349,6 +367,7 @@ def _element(source: element_if | composite_if) -> Element:
             number=source.data_ele or "",
             kind="",
             required=source.usage == "R",
+            repeat=_repeat(source),
             components=tuple(_element(child) for child in source.children),
         )
     described = source.root.data_elements.get_by_elem_num(source.data_ele)
@@ -359,5 +378,12 @@ def _element(source: element_if | composite_if) -> Element:
         least=described["min_len"],
         most=described["max_len"],
         required=source.usage == "R",
+        repeat=_repeat(source),
         codes=frozenset(code for code in source.valid_codes if code is not None),
     )
+
+
+def _repeat(source: element_if | composite_if) -> int:
+    """How often an element may stand; what the guide does not limit is ``>1``."""
+    said = str(getattr(source, "repeat", None) or 1)
+    return int(said) if said.isdigit() else UNLIMITED

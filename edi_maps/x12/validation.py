@@ -12,125 +12,177 @@ from typing import Any, Final
 
 from edi_maps.findings import Finding, finding
 from edi_maps.x12.hierarchy import Hierarchy
-from edi_maps.x12.segment_rules import Fault, compile_pattern, faults, loose_rules, rules_hold
+from edi_maps.x12.segment_rules import Fault, compile_pattern, faults
 from edi_maps.x12.segments import Delimiters, Loop, Segment
 from edi_maps.x12.structure import Edge, Guide, SegmentNode, segment_name
 
 #: Findings of one set that are listed; a bad guide on the other side would otherwise make thousands.
 MAX_FINDINGS: Final = 100
 
+#: Called with every loop of the root, and every HL level, as soon as the walk has left it: True when it has been read and the tree
+#: can do without it (an HL level: without its own segments and loops).
+Take = Callable[[Loop], bool]
+
 
 def validate(
-    segments: Sequence[Segment], guide: Guide, delimiters: Delimiters, *, short_dates: bool = False
+    pieces: Sequence[str],
+    guide: Guide,
+    delimiters: Delimiters,
+    *,
+    short_dates: bool = False,
+    take: Take | None = None,
 ) -> tuple[Loop, list[Finding]]:
     """Read the segments of one set, ST to SE, by ``guide``.
 
     Args:
+        pieces: the segments as ``segments.cut`` returns them.
         short_dates: dates of six digits are allowed (versions before 004010).
+        take: takes loops out of the tree while it grows, so that a set of any length is never held as a whole.
 
     Returns:
-        The root loop, which holds every segment given, and the findings in the order of the segments.
+        The root loop, which holds every segment given but for what ``take`` took, and the findings in the order of the segments.
+        Findings say the position of their segment; the byte offset is for the caller to add, who knows the file.
     """
-    walk = _Walk(guide, delimiters, short_dates)
-    walk.run(segments)
+    walk = _Walk(guide, delimiters, short_dates, take)
+    walk.run(pieces)
     return walk.root, walk.findings
 
 
 class _Walk:
-    def __init__(self, guide: Guide, delimiters: Delimiters, short_dates: bool) -> None:
+    def __init__(self, guide: Guide, delimiters: Delimiters, short_dates: bool, take: Take | None) -> None:
         self.guide = guide
         self.delimiters = delimiters
         self.short_dates = short_dates
+        self.take = take
         self.root = Loop("")
         self.stack = [self.root]
         self.findings: list[Finding] = []
         self.hierarchy: Hierarchy | None = None
-        self.segment = Segment([""])
+        self.position = 0
+        self.segment: list[str] = [""]
         self.counts: dict[tuple[int, str], int] = {}  #: loops so far, by parent and kind
+        self.seen: dict[str, int] = {}  #: loops of the root so far, by kind
 
-    def run(self, segments: Sequence[Segment]) -> None:
+    def run(self, pieces: Sequence[str]) -> None:
         """The hot loop: per good segment one look-up for the place and one match for the content."""
         patterns = _patterns(self.guide, self.delimiters, self.short_dates)
+        separator = self.delimiters.element
         stack = self.stack
         top = self.root
         node = self.guide.start
         levels = self.guide.levels
+        edges = node.edges
         uses = 0
-        for segment in segments:
-            elements = segment.elements
+        position = 0
+        for piece in pieces:
+            position += 1
+            elements = piece.split(separator)
             identifier = elements[0]
-            edges = node.edges.get(identifier)
-            if identifier == "HL" and levels:
-                self.segment = segment
-                top, target = self.open_level(segment, edges)
-                uses = 1
-            elif edges is None:
-                self.segment = segment
-                if identifier == "ST" and segment.position == 1:
-                    target = node
-                else:
+            edge = edges.get(identifier)
+            if edge is None or (identifier == "HL" and levels):
+                self.position, self.segment = position, elements
+                if identifier == "HL" and levels:
+                    top, node = self.open_level(elements, edge)
+                elif identifier != "ST" or position > 1:
                     step = self.unexpected(node, identifier)
                     if step is None:
-                        top.segments.append(segment)
+                        top.segments.append(elements)
+                        top.positions.append(position)
                         continue
-                    target = step.target
+                    node = step.target
                     top = self.follow(step)
-                    uses = 1
+                edges = node.edges
+                uses = 1
             else:
-                edge = edges[0] if len(edges) == 1 else _choose(edges, segment)
-                target = edge.target
-                if edge.missing:
-                    self.segment = segment
-                    self.report_missing(edge.missing)
-                opens = edge.opens
-                if opens is not None:
-                    del stack[edge.keep + 1 :]
-                    parent = stack[-1]
-                    top = Loop(opens.id, [], [])
-                    parent.loops.append(top)
-                    stack.append(top)
-                    if len(parent.loops) > opens.repeat:
-                        self.segment = segment
-                        self.check_repeat(parent, opens.id, opens.repeat)
+                if edge.others:
+                    edge = edge.choose(elements[1] if len(elements) > 1 else "")
+                if edge.plain:
                     uses = 1
                 else:
-                    if edge.keep + 1 != len(stack):
+                    if edge.missing:
+                        self.position, self.segment = position, elements
+                        self.report_missing(edge.missing)
+                    opens = edge.opens
+                    if opens is not None:
+                        keep = edge.keep
+                        if keep:
+                            del stack[keep + 1 :]
+                            parent = stack[keep]
+                            top = Loop(opens.id, [], [], [])
+                            parent.loops.append(top)
+                            stack.append(top)
+                            if len(parent.loops) > opens.repeat:
+                                self.position, self.segment = position, elements
+                                self.check_repeat(parent, opens.id, opens.repeat)
+                        else:
+                            self.leave()
+                            top = Loop(opens.id, [], [], [])
+                            stack.append(top)
+                            count = self.seen[opens.id] = self.seen.get(opens.id, 0) + 1
+                            if count == opens.repeat + 1:
+                                self.position, self.segment = position, elements
+                                self.report("loop_repeat", limit=opens.repeat)
+                        uses = 1
+                    elif edge.target is node:
+                        uses += 1
+                        if uses == node.max_use + 1:
+                            self.position, self.segment = position, elements
+                            self.report("segment_repeat", limit=node.max_use)
+                    else:
+                        if not edge.keep:
+                            self.leave()
                         del stack[edge.keep + 1 :]
                         top = stack[-1]
-                    if target is node:
-                        uses += 1
-                        if uses == target.max_use + 1:
-                            self.segment = segment
-                            self.report("segment_repeat", limit=target.max_use)
-                    else:
                         uses = 1
-            node = target
-            top.segments.append(segment)
-            match, rules = patterns[node.index] or self.pattern(patterns, node)
-            if match(segment.raw) is None or (rules and not rules_hold(rules, elements)):
-                self.segment = segment
-                for fault in faults(node, segment, self.delimiters, short_dates=self.short_dates):
+                node = edge.target
+                edges = node.edges
+            top.segments.append(elements)
+            top.positions.append(position)
+            match = patterns[node.index] or self.pattern(patterns, node)
+            if match(piece) is None:
+                self.position, self.segment = position, elements
+                for fault in faults(node, Segment(elements), self.delimiters, short_dates=self.short_dates):
                     self.report_fault(fault)
-        if node.id != "SE" and segments:
-            self.end(node, segments[-1])
+        self.position, self.segment = position + 1, [""]
+        if node.id != "SE" and position and (closing := edges.get("SE")):
+            self.report_missing(closing.missing)
+        self.leave()
+        if self.hierarchy is not None:
+            self.root.loops += self.hierarchy.levels
 
-    def pattern(self, patterns: list[_Test | None], node: SegmentNode) -> _Test:
+    def pattern(self, patterns: list[_Match | None], node: SegmentNode) -> _Match:
         match = compile_pattern(node, self.delimiters, short_dates=self.short_dates)
-        test = patterns[node.index] = (match, loose_rules(node))
-        return test
+        patterns[node.index] = match
+        return match
 
-    def open_level(self, segment: Segment, edges: tuple[Edge, ...] | None) -> tuple[Loop, SegmentNode]:
+    def leave(self) -> None:
+        """Close the loop of the root that is open, if any: it is complete."""
+        if len(self.stack) == 1:
+            return
+        loop = self.stack[1]
+        del self.stack[1:]
+        taken = self.take is not None and self.take(loop)
+        if loop.id == "HL" and self.hierarchy is not None:
+            if taken:  # its place in the hierarchy stays
+                loop.segments, loop.positions = [], []
+                loop.loops = [child for child in loop.loops if child.id == "HL"]
+        elif not taken:
+            self.root.loops.append(loop)
+
+    def open_level(self, segment: list[str], edge: Edge | None) -> tuple[Loop, SegmentNode]:
         if self.hierarchy is None:
-            structure = next((header.get(5) for header in self.root.segments if header.id == "BSN"), "")
-            self.hierarchy = Hierarchy(self.root, structure, self.report_level)
-        if edges and edges[0].missing:
-            self.report_missing(edges[0].missing)
-        elif edges is None:
+            header = next((header for header in self.root.segments if header[0] == "BSN"), [])
+            self.hierarchy = Hierarchy(header[5] if len(header) > 5 else "", self.report_level)
+        if edge is None:
             self.report("segment_unexpected", after=" after the totals")
+        elif edge.missing:
+            self.report_missing(edge.missing)
+        self.leave()
         loop = self.hierarchy.place(segment)
-        self.stack[1:] = [loop]
+        self.stack.append(loop)
+        self.seen["HL"] = 1
         levels = self.guide.levels
-        return loop, levels.get(segment.get(3)) or next(reversed(levels.values()))
+        return loop, levels.get(loop.level) or next(reversed(levels.values()))
 
     def unexpected(self, node: SegmentNode, identifier: str) -> Edge | None:
         """Say that no such segment may come here, and find the place it belongs to."""
@@ -144,10 +196,15 @@ class _Walk:
         return None
 
     def follow(self, edge: Edge) -> Loop:
+        if not edge.keep:
+            self.leave()
         del self.stack[edge.keep + 1 :]
         if edge.opens is not None:
             loop = Loop(edge.opens.id)
-            self.stack[-1].loops.append(loop)
+            if edge.keep:
+                self.stack[-1].loops.append(loop)
+            else:
+                self.seen[loop.id] = self.seen.get(loop.id, 0) + 1
             self.stack.append(loop)
         return self.stack[-1]
 
@@ -161,13 +218,6 @@ class _Walk:
         if self.counts[key] == limit + 1:
             self.report("loop_repeat", limit=limit)
 
-    def end(self, node: SegmentNode, last: Segment) -> None:
-        """A set without SE: what else it should have had."""
-        closing = node.edges.get("SE")
-        if closing:
-            self.segment = Segment([""], last.position + 1, last.offset + len(last.raw))
-            self.report_missing(closing[0].missing)
-
     # -- findings
 
     def report(self, code: str, **facts: Any) -> None:
@@ -175,49 +225,33 @@ class _Walk:
             if len(self.findings) == MAX_FINDINGS:
                 self.findings.append(finding("findings_capped", count=MAX_FINDINGS))
             return
-        facts.setdefault("segment", self.segment.elements[0])
-        self.findings.append(finding(code, position=self.segment.position, offset=self.segment.offset, **facts))
+        facts.setdefault("segment", self.segment[0])
+        self.findings.append(finding(code, position=self.position, **facts))
 
     def report_level(self, code: str, facts: dict[str, Any]) -> None:
         self.report(code, **facts)
 
     def report_fault(self, fault: Fault) -> None:
         code, facts = fault
-        number = facts["element"]
-        # The byte where the element starts; exact for text of one byte a character.
-        start = sum(len(element) + 1 for element in self.segment.elements[:number])
-        if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(
-                finding(
-                    code,
-                    segment=self.segment.elements[0],
-                    position=self.segment.position,
-                    offset=self.segment.offset + min(start, len(self.segment.raw)),
-                    **facts,
-                )
-            )
-        else:
-            self.report(code, **facts)
+        self.report(code, **facts)
 
     def report_missing(self, missing: tuple[str, ...]) -> None:
         if len(self.findings) > MAX_FINDINGS:
             return  # looking would cost more than there is to say
         for identifier in missing:
-            seen = any(segment.elements[0] == identifier for loop in self.stack for segment in loop.segments)
-            if not seen and not any(child.id == identifier for loop in self.stack for child in loop.loops):
+            seen = any(segment[0] == identifier for loop in self.stack for segment in loop.segments)
+            if (
+                not seen
+                and identifier not in self.seen
+                and not any(child.id == identifier for loop in self.stack for child in loop.loops)
+            ):
                 self.report("segment_missing", segment=identifier)
 
 
-_Test = tuple[Callable[[str], object], tuple[tuple[str, tuple[int, ...]], ...]]
+_Match = Callable[[str], object]
 
 
 @functools.lru_cache(maxsize=64)
-def _patterns(guide: Guide, delimiters: Delimiters, short_dates: bool) -> list[_Test | None]:
+def _patterns(guide: Guide, delimiters: Delimiters, short_dates: bool) -> list[_Match | None]:
     """The tests of a guide by node, made when first needed. Delimiters come from outside, so the cache is bounded."""
     return [None] * len(guide.nodes)
-
-
-def _choose(edges: tuple[Edge, ...], segment: Segment) -> Edge:
-    """Among places for one identifier the first whose qualifiers hold the value of element 1."""
-    value = segment.get(1)
-    return next((edge for edge in edges if not edge.qualifiers or value in edge.qualifiers), edges[0])

@@ -13,7 +13,7 @@ from edi_maps.portal_json import load_sheet as load_portal_sheet
 from edi_maps.x12.composition import Writer
 from edi_maps.x12.extraction import Reader, X12Wire
 from edi_maps.x12.map_sheets import SHEETS, mapped
-from edi_maps.x12.segments import Loop, Segment
+from edi_maps.x12.segments import Loop
 
 CODES = """
 [kind]
@@ -140,7 +140,7 @@ def test_our_portal_sheets_load(path):
 def test_a_component_is_an_address_of_its_own(sheet_of):
     sheet = sheet_of('{ at = "REF04-2", field = "number" },\n{ at = "REF04-1", field = "currency" }')
     data: dict[str, object] = {}
-    Reader(">").read(sheet.blocks["top"], Segment(["REF", "", "", "", "USD>17"]), data)
+    Reader(">").read(sheet.blocks["top"], ["REF", "", "", "", "USD>17"], data)
     assert data == {"number": "17", "currency": "USD"}
     writer = Writer("004010")
     writer.write(sheet.blocks["top"], data, {}, "")
@@ -153,7 +153,7 @@ def test_rows_for_some_versions_are_read_in_all_and_written_in_theirs(sheet_of):
     )
     for version, written in (("004010", ["BEG", "", "", "7"]), ("005010", ["BEG", "", "", "", "", "", "", "", "7"])):
         data: dict[str, object] = {}
-        Reader().read(sheet.blocks["top"], Segment(written), data)
+        Reader().read(sheet.blocks["top"], written, data)
         assert data == {"number": "7"}
         writer = Writer(version)
         writer.write(sheet.blocks["top"], data, {}, "")
@@ -167,7 +167,7 @@ def test_the_first_row_that_fits_takes_a_part_once_and_the_next_what_follows(she
         more='[blocks.ref]\nmodel = "Reference"\nrows = [{ at = "REF01", field = "kind" }, { at = "REF02", field = "value" }]',
     )
     data: dict[str, object] = {}
-    scope = Loop("", [Segment(["REF", "RE", "1"]), Segment(["REF", "YB", "2"]), Segment(["REF", "DP", "3"])])
+    scope = Loop("", [["REF", "RE", "1"], ["REF", "YB", "2"], ["REF", "DP", "3"]], [1, 2, 3])
     assert Reader().read(sheet.blocks["top"], scope, data) == {"REF01": "RE"}
     assert data["number"] == "1"
     references = data["references"]
@@ -176,12 +176,12 @@ def test_the_first_row_that_fits_takes_a_part_once_and_the_next_what_follows(she
 
 
 def test_made_records_are_what_validation_would_make():
-    party = Maker(Party)({"role": "buyer", "address": {"lines": ["1 Road"], "city": "X"}})
-    made = Maker(PurchaseOrder)(
+    party = Maker(Party).make({"role": "buyer", "address": {"lines": ["1 Road"], "city": "X"}})
+    made = Maker(PurchaseOrder).make(
         {
             "number": "1",
             "parties": [party],
-            "lines": [Maker(OrderLine)({"quantity": Decimal(2), "dates": {"a": date(2026, 1, 2)}})],
+            "lines": [Maker(OrderLine).make({"quantity": Decimal(2), "dates": {"a": date(2026, 1, 2)}})],
         }
     )
     validated = load(
@@ -198,7 +198,7 @@ def test_made_records_are_what_validation_would_make():
 
 
 def test_made_records_share_no_dictionary():
-    make = Maker(ShipNotice)
+    make = Maker(ShipNotice).make
     assert make({"shipment_number": "1"}).extra is not make({"shipment_number": "2"}).extra
 
 

@@ -94,7 +94,7 @@ def test_without_a_record_there_is_nothing_to_accept():
 def test_a_set_without_a_guide_is_refused_in_words():
     (one,) = sets(document(*ORDER).replace(b"ST*850", b"ST*820"))
     assert codes(one.findings) == ["set_not_supported"]
-    assert (one.record, one.tree, one.verdict) == (None, None, Verdict.REJECTED)
+    assert (one.record, one.verdict) == (None, Verdict.REJECTED)
 
 
 def test_the_collector_runs_again_after_a_large_document():

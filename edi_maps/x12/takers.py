@@ -1,0 +1,416 @@
+"""The functions that take one wire part each into a record, written from the rows of a map sheet.
+
+A part of single values becomes straight-line Python source, compiled once per process: most of the work of reading is done here,
+and a loop over rows costs three times what it does. A taker is called with (reader, part of the wire, record at hand, what has no
+home, parts taken already) and says whether it took the part. *Traced* takers also note where each value came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from edi_maps.mapping import Cell, Condition, Entries, Pairs, Part, Texts, Values, missing, put, take
+from edi_maps.x12.elements import TYPES, holds, only
+from edi_maps.x12.segments import COMPONENT, Loop
+
+if TYPE_CHECKING:
+    from edi_maps.x12.extraction import Reader
+
+Data = dict[str, Any]
+
+Taker = Callable[["Reader", Any, Data, Data, set[Part]], bool]
+
+
+# -- once-only parts
+
+
+def takes_values(part: Values, *, traced: bool) -> Taker:
+    """The taker of a segment (or of the first segment of a loop) whose values become fields of the record at hand."""
+    return _ValuesSource(part, traced).compile()
+
+
+class _ValuesSource:
+    """Writes the source of one taker."""
+
+    def __init__(self, part: Values, traced: bool) -> None:
+        self.part = part
+        self.traced = traced
+        self.lines: list[str] = []
+        #: What the source refers to by name. Names and values of a sheet stand here, never in the source itself.
+        self.scope: dict[str, Any] = {
+            "part": part,
+            "label": part.label,
+            "take_cell": _take_cell,
+            "take_pairs": _take_pairs,
+            "refuse": _refuse,
+            "keep_rest": _keep_rest,
+        }
+
+    def name(self, value: Any) -> str:
+        """A name for ``value`` in the source."""
+        name = f"c{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def compile(self) -> Taker:
+        part, pairs = self.part, self.part.pairs
+        add = self.lines.append
+        add("def taker(reader, thing, data, left, taken):")
+        if (fits := fitting(part.name, part.where)) is not None:
+            add(f" if not {self.name(fits)}(thing): return False")
+        if pairs is None or not pairs.shared:
+            add(" if part in taken: return False")
+            add(" taken.add(part)")
+        add(" sent = thing if type(thing) is list else thing.segments[0]")
+        add(" size = len(sent)")
+        add(" used = 1")
+        plain, special, known = _laid_out(part)
+        for number, cell, weight in plain:
+            self.plain(number, cell, weight)
+        for number in sorted(known - {number for number, _, _ in (*plain, *special)}):
+            add(f" if size > {number} and sent[{number}]: used += 1")
+        for number, cell, weight in special:
+            self.special(number, cell, weight)
+        if pairs is not None:
+            known |= set(range(pairs.first, pairs.upto + 1))
+            add(f" if size > {pairs.first}:")
+            add(f"  used += take_pairs(reader, {self.name(pairs)}, label, sent, data, left)")
+        add(f" if used != size - sent.count(''): keep_rest(reader, label, sent, {self.name(known)}, left)")
+        add(" return True")
+        exec(compile("\n".join(self.lines), f"<taker of {part.label}>", "exec"), self.scope)  # noqa: S102 - from our own sheets
+        taker: Taker = self.scope["taker"]
+        return taker
+
+    def plain(self, number: int, cell: Cell, weight: int) -> None:
+        """A row that fills a field of the record or of a record nested in it."""
+        add = self.lines.append
+        *within, field = (self.name(step) for step in cell.path)
+        target = f"data.setdefault({within[0]}, {{}})" if within else "data"
+        add(f" if size > {number} and (value := sent[{number}].strip()):")
+        add(f"  used += {weight}")
+        if cell.decode is None:
+            add(f"  {target}[{field}] = value")
+        else:
+            add("  try:")
+            add(f"   {target}[{field}] = {self.name(cell.decode)}(value)")
+            add(f"  except ValueError: refuse(reader, part, sent, {number}, value, left)")
+        self.trace(number, cell)
+
+    def special(self, number: int, cell: Cell, weight: int) -> None:
+        """Any other row. What is said once more, and what stands beside nothing, is settled here; the rest by ``_take_cell``."""
+        add = self.lines.append
+        address = self.name(f"{self.part.label}{number:02d}")
+        add(f" if size > {number} and (value := sent[{number}].strip()):")
+        add(f"  used += {weight}")
+        beside = fitting(self.part.name, cell.when)
+        otherwise = "if"
+        if beside is not None:
+            add(f"  if not {self.name(beside)}(thing): left[{address}] = value")
+            self.trace_left(number, address)
+            otherwise = "elif"
+        keeps = _keeps_code(self.part, cell)
+        if cell.again:
+            add(f"  {otherwise} data.get({self.name(cell.path[0])}) != value:")
+        elif otherwise == "elif":
+            add("  else:")
+        else:
+            add("  if True:")
+        add(f"   take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)")
+
+    def trace(self, number: int, cell: Cell) -> None:
+        if self.traced:
+            path = self.name("/".join(str(step) for step in cell.path))
+            self.lines.append(f"  reader.source(data).values[{path}] = (sent, {number})")
+
+    def trace_left(self, number: int, address: str) -> None:
+        if self.traced:
+            self.lines.append(f"  if {address} in left: reader.source(left).values[{address}] = (sent, {number})")
+
+
+def _laid_out(part: Values) -> tuple[list[tuple[int, Cell, int]], list[tuple[int, Cell, int]], set[int]]:
+    """Plain rows and other rows, each as (element, row, weight), and all elements that are known.
+
+    The weight counts an element once, however many rows read it: a segment whose filled elements are all counted has said
+    nothing the sheet does not know.
+    """
+    plain: list[tuple[int, Cell, int]] = []
+    special: list[tuple[int, Cell, int]] = []
+    known: set[int] = {key for name, key, wanted in part.where if name == part.name and only(wanted)}
+    if part.pairs is not None:
+        known |= set(part.pairs.shared.values())
+    counted: set[int] = set()
+    # A value that some row holds ``when`` it is there belongs to that row, as long as it is the one wanted.
+    guards = [
+        Cell((key,), (), TYPES["text"], const=wanted_one)
+        for cell in part.cells
+        for name, key, wanted in cell.when
+        if name == part.name and (wanted_one := only(wanted)) and not any(key in other.keys for other in part.cells)
+    ]
+    for cell in (*part.cells, *guards):
+        numbers = [key if isinstance(key, int) else key[0] for key in cell.keys]
+        known.update(numbers)
+        if not cell.reads:
+            continue
+        for number in numbers:
+            weight = 0 if number in counted else 1
+            counted.add(number)
+            simple = cell.keys == (number,) and not (cell.when or cell.again or cell.const is not None)
+            match cell.path:
+                case (str(),) | (str(), str()) if simple and not _keeps_code(part, cell):
+                    plain.append((number, cell, weight))
+                case _:
+                    special.append((number, cell, weight))
+    return plain, special, known
+
+
+def _keeps_code(part: Values, cell: Cell) -> bool:
+    """Whether the code as sent must be kept where its name would be written as another."""
+    beside = [other for other in part.cells if other.keys == cell.keys]
+    return cell.codes is not None and cell.codes.closed and len(beside) == 1
+
+
+def _refuse(reader: Reader, part: Values, sent: list[str], number: int, value: str, left: Data) -> None:
+    cell = next(cell for cell in part.cells if number in cell.keys)
+    reader.problem(cell.type.finding, sent, number, value)
+    _leave(reader, f"{part.label}{number:02d}", sent, number, value, left)
+
+
+def _leave(reader: Reader, address: str, sent: list[str], number: int, value: Any, left: Data) -> None:
+    """Keep one value under extra."""
+    left[address] = value
+    if reader.traced:
+        reader.source(left).values[address] = (sent, number)
+
+
+def _keep_rest(reader: Reader, label: str, sent: list[str], known: set[int], left: Data) -> None:
+    for number in range(1, len(sent)):
+        if number not in known and (value := sent[number].strip()):
+            _leave(reader, f"{label}{number:02d}", sent, number, reader.as_sent(value), left)
+
+
+def _take_cell(
+    reader: Reader,
+    cell: Cell,
+    keeps_code: bool,
+    address: str,
+    sent: list[str],
+    number: int,
+    value: str,
+    data: Data,
+    left: Data,
+) -> None:
+    """Take one value by a row that is more than a plain field."""
+    key = cell.keys[0]
+    whole_address = address
+    raw: Any = value
+    if len(cell.keys) == 2:
+        if number == cell.keys[1]:
+            if not (key < len(sent) and sent[key]):
+                _leave(reader, address, sent, number, value, left)
+            return
+        other = cell.keys[1]
+        raw = (value, sent[other].strip() if other < len(sent) else "")
+    if isinstance(key, tuple):
+        components = value.split(reader.component or COMPONENT)
+        raw = components[key[1] - 1] if key[1] <= len(components) else ""
+        if not raw:
+            return
+        address = f"{address}-{key[1]}"
+    if cell.const is not None:
+        if value != cell.const:
+            _leave(reader, address, sent, number, value, left)
+        return
+    try:
+        read = raw if cell.decode is None else cell.decode(raw)
+    except ValueError:
+        reader.problem(cell.type.finding, sent, number, " ".join(raw) if isinstance(raw, tuple) else raw)
+        _leave(reader, address, sent, number, value, left)
+        return
+    if cell.again and (known := take(data, cell.path)) is not None:
+        if known != read:
+            _leave(reader, address, sent, number, value, left)
+        return
+    put(data, cell.path, read)
+    if reader.traced:
+        reader.source(data).values["/".join(str(step) for step in cell.path)] = (sent, number)
+    if keeps_code and cell.codes is not None and not cell.codes.returns(value):
+        _leave(reader, whole_address, sent, number, value, left)
+
+
+def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data: Data, left: Data) -> int:
+    """Take the pairs of a segment; how many elements they are."""
+    size = len(sent)
+    first, second = pairs.names
+    codes, maker, decode, into = pairs.codes, pairs.maker, pairs.type.decode, pairs.into
+    entries: list[Any] = []
+    shared: Data = {}
+    for field, key in pairs.shared.items():
+        if key < size and (value := sent[key].strip()):
+            shared[field] = value
+    used = 0
+    at = len(data.get(pairs.field, ())) if pairs.field is not None else 0
+    for number in range(pairs.first, size if size <= pairs.upto else pairs.upto, 2):
+        qualifier = sent[number].strip()
+        value = sent[number + 1].strip() if number + 1 < size else ""
+        if qualifier and value:
+            used += 2
+            if qualifier in into:
+                field = into[qualifier]
+                if field.endswith("[]"):
+                    field = field[:-2]
+                    if reader.traced:
+                        reader.source(data).values[f"{field}/{len(data.get(field, ()))}"] = (sent, number + 1)
+                    data.setdefault(field, []).append(value)
+                    continue
+                if field not in data:
+                    data[field] = value
+                    if reader.traced:
+                        reader.source(data).values[field] = (sent, number + 1)
+                    continue
+            elif maker is not None:
+                try:
+                    read = value if decode is None else decode(value)
+                except ValueError:
+                    reader.problem(pairs.type.finding, sent, number + 1, value)
+                else:
+                    kind = qualifier if codes is None else codes[qualifier]
+                    if reader.traced:
+                        place = f"{pairs.field}/{at + len(entries)}"
+                        reader.source(data).values[f"{place}/{first}"] = (sent, number)
+                        reader.source(data).values[f"{place}/{second}"] = (sent, number + 1)
+                    entries.append(maker.make({first: kind, second: read, **shared}))
+                    continue
+        elif qualifier or value:
+            used += 1
+            reader.problem("value_unpaired", sent, number + 1 if value else number, value or qualifier)
+        else:
+            continue
+        if qualifier:
+            _leave(reader, f"{label}{number:02d}", sent, number, qualifier, left)
+        if value:
+            _leave(reader, f"{label}{number + 1:02d}", sent, number + 1, value, left)
+    if entries and pairs.field is not None:
+        if at:
+            data[pairs.field].extend(entries)
+        else:
+            data[pairs.field] = entries
+    return used
+
+
+# -- parts that repeat
+
+
+def takes_entry(part: Entries, *, traced: bool) -> Taker:
+    """The taker of what becomes one entry of a list, or of a dictionary."""
+    fits = fitting(part.name, part.where)
+    field = part.field
+
+    def taker(reader: Reader, thing: Any, data: Data, left: Data, _taken: set[Part]) -> bool:
+        if fits is not None and not fits(thing):
+            return False
+        entry: Data = {}
+        inner: Data = {}
+        before = len(reader.findings)
+        reader.fill(part.block, thing, entry, inner)
+        maker = part.block.maker
+        key: Any
+        if maker is None:
+            place = data.setdefault(field, {})
+            key = entry.get("key")
+            if "value" not in entry or key is None or key in place:
+                reader.keep(thing, left)
+                return True
+            place[key] = entry["value"]
+            if traced:
+                reader.source(data).values[f"{field}/{key}"] = reader.source(entry).values["value"]
+        else:
+            if not maker.required <= entry.keys():
+                if len(reader.findings) == before:
+                    lacking = ", ".join(missing(maker, entry))
+                    first = thing if type(thing) is list else thing.segments[0]
+                    reader.problem("entry_incomplete", first, None, None, expected=lacking)
+                reader.keep(thing, left)
+                return True
+            entries = data.setdefault(field, [])
+            key = len(entries)
+            if traced:
+                reader.source(data).inner[f"{field}/{key}"] = entry
+            if inner and maker.has_extra:
+                entry["extra"] = inner
+                if traced:
+                    reader.source(entry).inner["extra"] = inner
+                inner = {}
+            entries.append(maker.make(entry))
+        if inner:
+            for address, value in inner.items():
+                left[f"{field}/{key}/{address}"] = value
+            if traced:
+                for address, place in reader.source(inner).values.items():
+                    reader.source(left).values[f"{field}/{key}/{address}"] = place
+        return True
+
+    return taker
+
+
+def takes_texts(part: Texts, *, traced: bool) -> Taker:
+    """The taker of what adds to a list of texts or to one text."""
+    fits = fitting(part.name, part.where)
+    known = {key for name, key, wanted in part.where if name == part.name and only(wanted)}
+    keys = part.keys
+    all_known = known.union(keys)
+    address = "/".join(str(step) for step in part.field)
+
+    def taker(reader: Reader, thing: Any, data: Data, left: Data, _taken: set[Part]) -> bool:
+        """False: the segment says more than its texts, and a later row or extra must take it whole."""
+        if fits is not None and not fits(thing):
+            return False
+        sent: list[str] = thing if type(thing) is list else thing.segments[0]
+        values = [value for number in keys if number < len(sent) and (value := sent[number].strip())]
+        more: Data = {}
+        if len(values) + len(known) + 1 != len(sent) - sent.count(""):
+            _keep_rest(reader, part.label, sent, all_known, more)
+        if more:
+            if not part.is_last or any(left.get(address, value) != value for address, value in more.items()):
+                return False
+            left.update(more)
+            if traced:
+                reader.source(left).values.update(reader.source(more).values)
+        if values:
+            before = take(data, part.field)
+            if traced:
+                for place, number in enumerate(
+                    number for number in keys if number < len(sent) and sent[number].strip()
+                ):
+                    at = f"{address}/{len(before or ()) + place}" if part.is_list else address
+                    reader.source(data).values.setdefault(at, (sent, number))
+            if part.is_list:
+                put(data, part.field, [*(before or ()), *values])
+            else:
+                put(data, part.field, "\n".join([before, *values] if before else values))
+        return True
+
+    return taker
+
+
+#: What a condition asks that is not simply to be one of some values.
+_ANY: Final = frozenset({"*", "#", ""})
+
+
+def fitting(part_name: str, conditions: tuple[Condition, ...]) -> Callable[[Any], bool] | None:
+    """The test of a ``where`` or ``when``; None when there is none. Most ask for one element of the segment itself."""
+    if not conditions:
+        return None
+    if len(conditions) == 1:
+        [(name, key, wanted)] = conditions
+        if name == part_name and isinstance(key, int):
+            if wanted == {"*"}:
+                return lambda thing: len(sent := _first(thing)) > key and bool(sent[key].strip())
+            if not wanted & _ANY:
+                return lambda thing: len(sent := _first(thing)) > key and sent[key].strip() in wanted
+    return lambda thing: holds(conditions, thing)
+
+
+def _first(thing: list[str] | Loop) -> list[str]:
+    """The elements of a segment, or of the first segment of a loop."""
+    return thing.segments[0] if isinstance(thing, Loop) else thing
