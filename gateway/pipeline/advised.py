@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
 from edi_maps.canonical import Advice, ApplicationAdvice
+from edi_maps.findings import Finding
 from edi_maps.x12 import application_advices
 from gateway import events, exception_queue, states
 from gateway.models import Document, DocumentState
@@ -47,9 +49,13 @@ def _named(profile: Profile, advice: Advice) -> list[Document]:
 def _by_control_numbers(sent: QuerySet[Document], advice: Advice) -> list[Document]:
     if not advice.group_control_number:
         return []
-    in_group = sent.filter(group_control=_plain(advice.group_control_number))
-    wanted = advice.set_control_number
-    return [one for one in in_group.order_by("pk") if not wanted or _plain(one.set_control) == _plain(wanted)]
+    in_group = sent.filter(group_control=_plain(advice.group_control_number)).order_by("pk")
+    # Should a counter ever have been set back, the newest set of a number is meant.
+    by_set = {_plain(one.set_control): one for one in in_group}
+    if not advice.set_control_number:
+        return list(by_set.values())
+    one = by_set.get(_plain(advice.set_control_number))
+    return [one] if one is not None else []
 
 
 def _by_number(sent: QuerySet[Document], advice: Advice) -> list[Document]:
@@ -79,7 +85,7 @@ def _file(sent: Document, profile: Profile, document: Document, advices: Sequenc
         "advice_rejected",
         summary=f"{profile.code} refuses our {sent.code} {sent.number}: {found[0].text}",
         fingerprint=fingerprint,
-        detail={"findings": [one.as_dict() for one in found]},
+        detail={"findings": _shown(found)},
         partner_id=profile.id,
         document=sent,
         order=sent.order,
@@ -95,11 +101,16 @@ def _unmatched(profile: Profile, document: Document, advices: Sequence[Advice]) 
         "advice_unmatched",
         summary=f"{profile.code} advises on a document we cannot find: {names.replace('_', ' ')}",
         fingerprint=f"advice_unmatched:{document.uid}",
-        detail={"findings": [one.as_dict() for advice in advices for one in application_advices.findings_of(advice)]},
+        detail={"findings": _shown(one for advice in advices for one in application_advices.findings_of(advice))},
         partner_id=profile.id,
         document=document,
         transmission=document.transmission,
     )
+
+
+def _shown(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """As many as a person would read."""
+    return [one.as_dict() for one in islice(found, application_advices.MAX_PROBLEMS)]
 
 
 def _plain(control_number: str) -> str:
