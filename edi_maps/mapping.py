@@ -552,7 +552,9 @@ class _Loader:
                 parts[-1].is_last = True
         block.parts = {name: tuple(parts) for name, parts in by_name.items()}
         block.plans = {name: tuple(part.plan for part in parts) for name, parts in by_name.items()}
-        block.entered = frozenset(part.name for part in block.order if isinstance(part, Entries))
+        kept = {part.name for part in block.order if isinstance(part, Keep)}
+        # A loop that no row reads from is kept as it came: what stands in it is not said of the record at hand.
+        block.entered = frozenset(part.name for part in block.order if isinstance(part, Entries)) | (kept - by_name.keys())
 
     def _spelled_out(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The rows with those that are shared in the place of their name."""

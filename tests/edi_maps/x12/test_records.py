@@ -241,6 +241,13 @@ class TestOrders:
         assert written[1:3] == [["CUR", "SE", "USD", "1.1"], ["FOB", "PP", "OR", "DOCK"]]
         assert ["SAC", "C", "D240", "", "", "1250"] in written
 
+    def test_a_loop_without_a_home_is_kept_whole_and_lends_nothing_to_what_it_stands_in(self):
+        sent = [["ADV", "ZZ", "TV"], ["DTM", "007", "20261201"]]
+        record = order("N1*ST*DOCK", *("*".join(segment) for segment in sent), "PO1*1*5*EA", "CTT*1")
+        assert record.dates == {}
+        assert record.extra == {"ADV": sent}
+        assert segments(record, "004010")[2][2:4] == sent
+
     def test_contacts_find_phone_and_mail_in_any_place(self):
         [party] = order("N1*BY*PLANT", "PER*BD*PAT*FX*555*EM*pat@example.com*TE*556", "PO1*1*5*EA").parties
         assert (party.contacts[0].phone, party.contacts[0].email) == ("556", "pat@example.com")
