@@ -23,17 +23,17 @@ def refuse(document: Document, findings: Sequence[Finding], *, now: datetime) ->
     """Tell the sender of ``document`` that it is refused, in the transaction of that decision; a second time does nothing.
 
     Args:
-        document: inbound, as its sender's partner sent it.
+        document: as the partner sent it.
         findings: why; see ``reasons``.
 
     Returns:
         The advice that leaves; None when none is agreed on, or the partner knows already.
     """
-    profile = directory.profile(document.partner_id)
-    agreement = _agreed(document, profile)
+    agreed = _agreed(document)
     key = f"824:{document.uid}"
-    if agreement is None or Delivery.objects.filter(key=key).exists():
+    if agreed is None or Delivery.objects.filter(key=key).exists():
         return None
+    profile, agreement = agreed
     refused = application_advices.Refused(
         type=document.type,
         number=document.number,
@@ -78,7 +78,7 @@ def refuse(document: Document, findings: Sequence[Finding], *, now: datetime) ->
 
 def is_told(document: Document) -> bool:
     """Whether the sender of ``document`` would be told of its refusal."""
-    return _agreed(document, directory.profile(document.partner_id)) is not None
+    return _agreed(document) is not None
 
 
 def reasons(case: ExceptionCase) -> list[Finding]:
@@ -96,18 +96,15 @@ def reasons(case: ExceptionCase) -> list[Finding]:
     return found
 
 
-def _agreed(document: Document, profile: Profile) -> Agreement | None:
-    """The agreement to say so by; None also where the partner knows already, or sees it where it fetches its orders."""
+def _agreed(document: Document) -> tuple[Profile, Agreement] | None:
+    """The partner and the agreement to say so by; None also where the partner knows already, or asks us by itself."""
+    if document.direction != Direction.INBOUND or document.format != "x12":
+        return None
+    profile = directory.profile(document.partner_id)
     agreement = profile.agreement("application_advice", Direction.OUTBOUND)
-    wanted = (
-        agreement is not None
-        and agreement.channel is Channel.AS2
-        and document.direction == Direction.INBOUND
-        and document.format == "x12"
-        and profile.state is not PartnerState.SUSPENDED
-        and not _told_already(document, profile)
-    )
-    return agreement if wanted else None
+    if agreement is None or agreement.channel is not Channel.AS2 or profile.state is PartnerState.SUSPENDED:
+        return None
+    return None if _told_already(document, profile) else (profile, agreement)
 
 
 def _told_already(document: Document, profile: Profile) -> bool:
