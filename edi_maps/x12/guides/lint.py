@@ -23,6 +23,7 @@ from edi_maps.x12.envelope import scan
 from edi_maps.x12.guides import lint_sheets, sample
 from edi_maps.x12.guides.fault import Fault
 from edi_maps.x12.map_sheets import SHEETS
+from edi_maps.x12.segments import cut
 from edi_maps.x12.stock import GUIDES, SCHEMAS, MapRow, guide_map, map_rows, second_opinion
 from edi_maps.x12.structure import compiled
 from edi_maps.x12.validation import validate
@@ -223,7 +224,7 @@ def _behaviour_faults(directory: Path, row: MapRow) -> Iterator[Fault]:
         data = envelop(row.functional_id, [(row.code, body)], _envelope(row.version))
         interchange = scan(data)[0]
         [one] = interchange.groups[0].sets
-        for found in validate(one.segments, guide, interchange.delimiters)[1]:
+        for found in validate(cut(one.text, interchange.delimiters), guide, interchange.delimiters)[1]:
             if found.severity is Severity.ERROR:
                 words = f"we refuse a sample of the {name} it asks for: {found.text}"
                 yield Fault(file=row.file_name, rule="sample", words=words)
