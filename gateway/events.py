@@ -48,6 +48,8 @@ EVENTS: Final[dict[str, Kind]] = {
     "document.discarded": Kind("Document discarded", "gateway"),
     "document.replayed": Kind("Document read anew", "gateway"),
     "document.acknowledged": Kind("Functional acknowledgment received", "partner"),
+    "interchange.acknowledged": Kind("Envelope acknowledged (TA1)", "partner"),
+    "acknowledgment.unmatched": Kind("Acknowledgment of something we did not send", "partner"),
     "document.advised": Kind("Supplier's system said whether it can use the document", "partner"),
     "delivery.pending": Kind("Delivery waits for its next try", "gateway"),
     "delivery.sending": Kind("Delivery being tried", "gateway"),

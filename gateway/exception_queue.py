@@ -156,8 +156,17 @@ REASONS: Final[Mapping[str, Reason]] = {
         team=_O,
         hours=4,
         choices=(_CLOSE,),
-        runbook="The supplier's 997 rejects what we sent, so the supplier does not have the order. The findings quote their "
-        "codes. Mend the map or the terms, then have the ERP release the order again.",
+        runbook="The supplier's 997, 999 or TA1 rejects what we sent, so the supplier does not have the order. The findings "
+        "say at which of our elements and why. Mend the map or the terms, then have the ERP release the order again. The case "
+        "settles itself when a later acknowledgment accepts the document after all.",
+    ),
+    "acknowledgment_unmatched": Reason(
+        title="Acknowledgment of something we did not send",
+        team=_O,
+        hours=72,
+        choices=(_CLOSE,),
+        runbook="The supplier acknowledges control numbers we did not use with them. Mostly harmless: a test, or the answer to "
+        "another sender. When the supplier says that one of our documents got no answer, ask whether this was meant.",
     ),
     "advice_rejected": Reason(
         title="Supplier's system refuses our document",

@@ -35,6 +35,7 @@ class FunctionalAck(StrEnum):
 
     FULL = "full"  #: 997 with AK2 to AK5 for every set
     GROUP = "group"  #: 997 with AK1 and AK9 only
+    IMPLEMENTATION = "999"  #: 999 with IK3 and IK4, in 005010 whatever the version of the rest
     NONE = "none"
 
 

@@ -2,7 +2,7 @@
 
 receive        bytes of a partner          → a stored transmission, its answer and its work
 translate      a stored transmission       → documents, and the functional acknowledgment for the partner
-acknowledged   a partner's 997 or TA1      → the documents of ours it speaks of
+acknowledged   a partner's 997, 999 or TA1 → the documents of ours it speaks of
 apply          a translated document       → the order book, and a delivery to the ERP
 release        a change in the ERP         → the order book, and an order for the partner
 dispatch       a document for a partner    → a prepared transmission and its delivery

@@ -24,7 +24,7 @@ from partners import control_numbers
 from partners.profiles import Agreement, Channel, Direction, Profile
 
 #: Functional identifier codes (GS01) of what we send.
-_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA", "824": "AG"}
+_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA", "824": "AG", "999": "FA"}
 
 
 def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, document: Document, *, now: datetime) -> None:
@@ -75,29 +75,40 @@ def read_back(data: bytes) -> None:
 def functional_acknowledgment(
     profile: Profile, make: Callable[[x12.Envelope], bytes | None], *, answered: Transmission, key: str, now: datetime
 ) -> None:
-    """Send the 997 (and TA1 where due) that ``make`` writes into the envelope it is given; None sends nothing."""
+    """Send the 997 or 999 (and TA1 where due) that ``make`` writes into the envelope it is given; None sends nothing."""
     if profile.as2 is None or profile.as2.url is None:
         return
     try:
         envelope = envelope_for(profile, now=now)
         data = make(envelope)
+        if data is None:
+            return
+        read_back(data)
     except ValueError as refused:
         _unanswerable(profile, answered, str(refused))
         return
-    if data is None:
-        return
+    code, version = _acknowledgment_in(data)
     document = Document.objects.create(
         direction=Direction.OUTBOUND,
         channel=Channel.AS2,
         partner_id=profile.id,
         type="functional_acknowledgment",
         format="x12",
-        code="997",
-        version=profile.x12.version,
+        code=code,
+        version=version,
         correlation_id=answered.correlation_id,
     )
     states.advance(document, DocumentState.TRANSLATED)
     send_x12(profile, data, envelope, documents=[document], key=key, lanes=[], correlation_id=answered.correlation_id)
+
+
+def _acknowledgment_in(data: bytes) -> tuple[str, str]:
+    """The transaction set and version of an acknowledgment of ours: 997, 999, or TA1 where there is nothing but that."""
+    for interchange in x12.scan(data):
+        for group in interchange.groups:
+            for one in group.sets:
+                return one.code, group.version
+    return "TA1", ""
 
 
 def send_x12(
@@ -134,7 +145,7 @@ def send_x12(
     )
     for position, document in enumerate(documents):
         document.transmission, document.interchange = transmission, interchange
-        document.group_code = _GROUP_CODES[document.code]
+        document.group_code = _GROUP_CODES.get(document.code, "")
         document.group_control = str(envelope.group_number)
         document.set_control = f"{envelope.set_number + position:04d}"
         document.save(

@@ -58,7 +58,9 @@ def translate_x12(
     """Write down what was read: interchange and document rows, cases, the functional acknowledgment."""
     for index, interchange in enumerate(interchanges):
         row = _interchange(transmission, profile, interchange)
-        refusal = _repeat(row, interchange) or _foreign_sender(profile, interchange)
+        repeat = _repeat(row, interchange)
+        refusal = repeat or _foreign_sender(profile, interchange)
+        taken = refusal is None and row.verdict != Verdict.REJECTED
         if refusal is not None:
             # Among the findings of the interchange it becomes the TA1 that tells the sender so.
             interchange.findings.append(refusal)
@@ -75,26 +77,27 @@ def translate_x12(
                     group_control=group.control_number[:20],
                     set_control=read_set.control_number[:20],
                 )
-                if row.repeats is not None:
+                if repeat is not None:
                     states.advance(document, DocumentState.REJECTED, note={"reason": "interchange repeated"})
-                elif read_set.acknowledgment is not None and refusal is None:
+                elif read_set.acknowledgment is not None and taken:
                     acknowledged.by_997(document, profile, read_set.acknowledgment)
                 else:
                     around = [*interchange.findings, *group.findings]
                     verdict = Verdict.REJECTED if refusal else read_set.verdict or Verdict.REJECTED
                     judge(document, profile, read_set.record, read_set.findings, verdict, around)
-        if refusal is None:
-            for said in interchange.acknowledgments:
-                acknowledged.by_ta1(transmission, profile, x12.read_interchange_acknowledgment(said))
-        if row.repeats is not None:
+        if interchange.acknowledgments and taken:
+            said = map(x12.read_interchange_acknowledgment, interchange.acknowledgments)
+            acknowledged.by_ta1s(transmission, profile, said)
+        if repeat is not None:
             _tell_of_repeat(row, profile)
         elif not interchange.groups and not interchange.acknowledgments:
             _unreadable(transmission, profile, interchange)
-        if profile.x12.functional_ack is not FunctionalAck.NONE:
-            detail = profile.x12.functional_ack is FunctionalAck.FULL
+        kind = profile.x12.functional_ack
+        if kind is not FunctionalAck.NONE:
+            code = "999" if kind is FunctionalAck.IMPLEMENTATION else "997"
             dispatch.functional_acknowledgment(
                 profile,
-                partial(x12.acknowledge, interchange, detail=detail),
+                partial(x12.acknowledge, interchange, code=code, detail=kind is not FunctionalAck.GROUP),
                 answered=transmission,
                 key=f"997:{transmission.uid}:{index}",
                 now=now,
@@ -209,24 +212,32 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
         "receiver": storable(f"{read.receiver_qualifier}:{read.receiver_id}"[:40]),
         "control_number": storable(read.control_number[:20]),
     }
-    same = Interchange.objects.filter(partner_id=profile.id, repeats=None, **ends)
+    verdict, findings = verdict_of(read.findings), [found.as_dict() for found in read.findings]
+    same = Interchange.objects.filter(partner_id=profile.id, **ends).order_by("pk")
     known = read.has_header and bool(read.control_number)
     if known and (own := same.filter(transmission=transmission).first()):
-        return own  # the message is read anew
+        # The message is read anew, perhaps on other terms.
+        own.verdict, own.findings = verdict, findings
+        own.save(update_fields=["verdict", "findings"])
+        return own
     return Interchange.objects.create(
         transmission=transmission,
         partner_id=profile.id,
         usage=storable(read.usage[:1]),
-        verdict=verdict_of(read.findings),
-        findings=[found.as_dict() for found in read.findings],
-        repeats=same.first() if known else None,
+        repeats=same.filter(repeats=None).first() if known else None,
+        verdict=verdict,
+        findings=findings,
         **ends,
     )
 
 
 def _repeat(row: Interchange, read: x12.Interchange) -> Finding | None:
-    if row.repeats is None:
+    first = row.repeats
+    if first is None:
         return None
+    taken = first.repeated_by.filter(pk__lt=row.pk).exclude(verdict=Verdict.REJECTED)
+    if first.verdict == Verdict.REJECTED and not taken.exists():
+        return None  # what was refused is to come again, corrected, and mostly under its old number
     return finding("interchange_repeated", segment="ISA", element=13, offset=read.start, value=read.control_number)
 
 

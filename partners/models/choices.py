@@ -50,6 +50,7 @@ _LABELS: Final = {
     "outbound": "We send it to them",
     "full": "Every transaction set (997 with AK2 to AK5)",
     "group": "The group only (997 with AK1 and AK9)",
+    "999": "Every transaction set (999, always in 005010)",
     "none": "None",
     "both": "Sign and encrypt",
     "sha256": "SHA-256",

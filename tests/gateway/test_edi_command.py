@@ -85,6 +85,14 @@ def test_ack_answers_in_the_sender_s_separators():
     assert "AK3*CUR*4**2~" in out
 
 
+def test_ack_answers_with_the_set_asked_for():
+    out, _ = run("ack", FIXTURES / "850_seven_faults.edi", "--as", "999")
+    assert "IK3*CUR*4**2~" in out
+    assert read(out.encode("latin-1"))[0].groups[0].version == "005010"
+    brief, _ = run("ack", FIXTURES / "850_seven_faults.edi", "--group-only")
+    assert [line for line in brief.split("~") if line.startswith("AK")] == ["AK1*PO*103", "AK9*R*1*1*0"]
+
+
 def test_write_reads_back_as_the_same_record(tmp_path):
     (line,), _ = lines(FIXTURES / "855_partial_backorder.edi")
     record = tmp_path / "answer.json"

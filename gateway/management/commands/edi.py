@@ -42,8 +42,10 @@ class Command(BaseCommand):
         write.add_argument("--as", dest="set_code", required=True, metavar="SET", help="transaction set, e.g. 850")
         write.add_argument("--version", dest="x12_version", default=None, metavar="VERSION", help="e.g. 004010")
         write.add_argument("--partner", metavar="CODE", help="with this partner's addresses and separators")
-        ack = actions.add_parser("ack", help="the TA1 and 997 we would answer, to standard output")
+        ack = actions.add_parser("ack", help="the TA1 and 997 (or 999) we would answer, to standard output")
         ack.add_argument("file", type=Path, metavar="FILE")
+        ack.add_argument("--as", dest="ack_code", choices=("997", "999"), default="997", help="with which set (997)")
+        ack.add_argument("--group-only", action="store_true", help="AK1 and AK9 only, no detail of each set")
         show = actions.add_parser("explain", help="the document in words, findings where they belong")
         show.add_argument("file", type=Path, metavar="FILE")
         show.add_argument("--html", type=Path, metavar="OUT", help="write an HTML page instead")
@@ -100,13 +102,13 @@ class Command(BaseCommand):
         self.bytes(data)
         return ACCEPTED
 
-    def ack(self, *, file: Path, **_: Any) -> int:
+    def ack(self, *, file: Path, ack_code: str, group_only: bool, **_: Any) -> int:
         interchanges = x12.read(_bytes_of(file))
         now = datetime.now(UTC)
         for number, interchange in enumerate(interchanges, start=1):
             try:
                 envelope = x12.reply_envelope(interchange, interchange_number=number, group_number=number, at=now)
-                answer = x12.acknowledge(interchange, envelope)
+                answer = x12.acknowledge(interchange, envelope, code=ack_code, detail=not group_only)
             except ValueError as exc:
                 self.stderr.write(f"interchange {number} cannot be answered: {exc}")
                 continue
