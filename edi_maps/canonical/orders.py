@@ -229,6 +229,8 @@ class AcknowledgmentLine(Record):
     price_basis: str | None = None
     product_ids: tuple[ProductId, ...] = ()
     description: str | None = None
+    characteristics: tuple[Characteristic, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
     prices: tuple[Price, ...] = ()
     charges: tuple[Charge, ...] = ()
     dates: dict[str, date] = {}
