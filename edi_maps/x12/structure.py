@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from edi_maps.x12.stock import GUIDES, composite_if, element_if, guide_map, loop_if, map_if, map_rows, segment_if
+from edi_maps.x12.guides.tables import code_lists
+from edi_maps.x12.stock import composite_if, element_if, guide_map, loop_if, map_if, map_rows, segment_if
 
 #: As many as the guide writes ">1".
 UNLIMITED: Final = 2**31 - 1
@@ -134,7 +134,7 @@ def data_element(segment: str, number: int) -> Element | None:
 
 def code_meaning(segment: str, number: int, code: str) -> str | None:
     """What a code means at its place, in words; None when it is not one of those that split documents by meaning."""
-    return _meanings().get(f"{segment}{number:02d}", {}).get(code)
+    return code_lists().get(f"{segment}{number:02d}", {}).get(code)
 
 
 def segment_name(segment: str) -> str | None:
@@ -159,11 +159,6 @@ def _index() -> dict[tuple[str, str], str]:
 @functools.cache
 def _groups() -> dict[str, str]:
     return {row.code: row.functional_id for row in map_rows()}
-
-
-@functools.cache
-def _meanings() -> dict[str, dict[str, str]]:
-    return tomllib.loads((GUIDES / "source" / "codes.toml").read_text(encoding="utf-8"))
 
 
 @functools.cache

@@ -9,6 +9,8 @@ outline in the parts ``header``, ``detail`` and ``footer``. One line is one segm
 how often at most. ``+`` starts a loop: its own segment comes first and once, what is indented under it follows. The order of the
 lines is the order on the wire; ``|`` allows a segment at the place of the line before it, in any order. A set with HL segments
 has instead of a detail a ``level``, what may follow HL at every level, and ``shapes``, the nesting written out for stock pyx12.
+A set ``like`` another takes over the parts it does not tell itself, with the lines exchanged that ``instead`` names, indent
+and all: ``{ "BEG R 1" = "BCH R 1" }``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from edi_maps.x12.guides.tables import numbers, table
+from edi_maps.x12.guides.tables import code_lists, numbers, table
 
 HERE: Final = Path(__file__).parent
 
@@ -41,11 +43,8 @@ _HEAD: Final = (
 
 def documents() -> dict[str, str]:
     """Every file of the map directory: name → text."""
-    tables = {name: table(name) for name in ("elements", "segments", "codes")}
-    tables["sets"] = {
-        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((HERE / "source" / "sets").glob("*.toml"))
-    }
+    tables = {name: table(name) for name in ("elements", "segments")}
+    tables["codes"], tables["sets"] = code_lists(), _sets()
     writer = _Writer(tables)
     files = {"dataele.xml": writer.data_elements(), "codes.xml": writer.code_sets(), "maps.xml": writer.index()}
     for version, icvn in VERSIONS.items():
@@ -58,6 +57,24 @@ def documents() -> dict[str, str]:
 def file_name(code: str, version: str) -> str:
     """``850.4010.xml`` for ("850", "004010")."""
     return f"{code}.{int(version)}.xml"
+
+
+def _sets() -> dict[str, dict[str, Any]]:
+    """Transaction set → what its file says, with all it takes over from another."""
+    told = {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((HERE / "source" / "sets").glob("*.toml"))
+    }
+    for code, guide in told.items():
+        if "like" not in guide:
+            continue
+        other, exchanged = told[guide["like"]], guide.get("instead", {})
+        parts = {part: other[part].splitlines() for part in ("header", "detail", "footer")}
+        for part, lines in parts.items():
+            guide.setdefault(part, "\n".join(exchanged.get(line, line) for line in lines))
+        if unknown := exchanged.keys() - {line for lines in parts.values() for line in lines}:
+            raise ValueError(f"set {code}: {sorted(unknown)} are no lines of set {guide['like']}")
+    return told
 
 
 @dataclass(slots=True)

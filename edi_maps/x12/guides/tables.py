@@ -35,6 +35,13 @@ def table(name: str) -> dict[str, Any]:
 
 
 @functools.cache
+def code_lists() -> dict[str, dict[str, str]]:
+    """Place, e.g. ``BEG01`` → its codes and what they mean; ``"*"`` among them: any other code passes as well."""
+    lists = table("codes")
+    return {place: lists[codes] if isinstance(codes, str) else codes for place, codes in lists.items()}
+
+
+@functools.cache
 def elements_of(segment: str) -> tuple[Element, ...]:
     """The elements of a segment, in order; none for a segment that no guide uses."""
     described = table("segments")["segments"].get(segment)

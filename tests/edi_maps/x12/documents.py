@@ -10,7 +10,7 @@ ISA = "ISA*00*          *00*          *ZZ*KELDERCO       *ZZ*NORTHMILL      *260
 GS = "GS*{group}*KELDERCO*NORTHMILL*20260924*1030*101*X*{version}"
 
 ORDER = ["BEG*00*SA*PO-1**20260924", "PO1*1*5*EA", "CTT*1"]
-GROUPS = {"850": "PO", "855": "PR", "856": "SH", "997": "FA"}
+GROUPS = {"850": "PO", "855": "PR", "856": "SH", "860": "PC", "865": "CA", "997": "FA"}
 
 
 def transaction_set(*body: str, code: str = "850", number: str = "0001") -> list[str]:

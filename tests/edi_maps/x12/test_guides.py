@@ -92,7 +92,7 @@ def test_stock_pyx12_comes_to_the_same_verdict_on_damaged_documents(seed):
 
 
 @pytest.mark.parametrize("version", ["004010", "005010"])
-@pytest.mark.parametrize("code", ["824", "850", "855", "856", "997"])
+@pytest.mark.parametrize("code", ["824", "850", "855", "856", "860", "865", "997"])
 def test_every_set_has_a_guide_in_every_version(code, version):
     guide = structure.guide(code, version)
     assert guide is not None
