@@ -23,7 +23,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, Protocol
 
-from edi_maps.canonical import CanonicalRecord, Disposition, LineResponse, LineStatus
+from edi_maps.canonical import (
+    AcknowledgmentLine,
+    CanonicalRecord,
+    Disposition,
+    LineAction,
+    LineResponse,
+    LineStatus,
+)
 from edi_maps.mapping import Entries, Part, grouped
 from edi_maps.x12 import ship_notices
 from edi_maps.x12.composition import Writer
@@ -135,35 +142,48 @@ def segments(record: CanonicalRecord, version: str) -> tuple[str, str, list[list
     return str(settings["functional_id"]), set_code, writer.segments
 
 
-# -- 855
+# -- 855 and 865
 
 
 def _conclude_acknowledgment(data: dict[str, Any], tree: Loop, reader: Reader) -> None:
     """Draw what an acknowledgment leaves unsaid, and notice where it contradicts itself.
 
-    Lines that come back without any ACK in an acceptance are accepted as they stand. That conclusion has no ``code``.
+    Lines that come back without any ACK in an acceptance are accepted as they stand; what a change takes off the order is
+    gone. That conclusion has no ``code``.
     """
     disposition = data.get("disposition")
     lines = data.get("lines", ())
     if disposition is Disposition.ACCEPTED and not any(line.responses for line in lines):
-        data["lines"] = [
-            line.model_copy(
-                update={
-                    "responses": (
-                        LineResponse.model_construct(
-                            status=LineStatus.ACCEPTED, quantity=line.quantity, unit=line.unit
-                        ),
-                    )
-                }
-            )
-            for line in lines
-        ]
+        data["lines"] = [line.model_copy(update={"responses": (_as_it_stands(line),)}) for line in lines]
     elif disposition in (Disposition.ACCEPTED, Disposition.REJECTED):
         other = LineStatus.REJECTED if disposition is Disposition.ACCEPTED else LineStatus.ACCEPTED
-        if any(response.status is other for line in lines for response in line.responses):
-            bak = next(iter(tree.all("BAK")), ["BAK"])
-            reader.problem("response_contradiction", bak, 2, other.value, expected=disposition.value)
+        # "Rejected" to a line that was to be deleted agrees to that.
+        if any(
+            response.status is other
+            for line in lines
+            if line.action is not LineAction.DELETE
+            for response in line.responses
+        ):
+            first = next(iter(tree.all("BAK") or tree.all("BCA")), ["BAK"])
+            reader.problem("response_contradiction", first, 2, other.value, expected=disposition.value)
+
+
+def _as_it_stands(line: AcknowledgmentLine) -> LineResponse:
+    status = _UNLESS_ACCEPTED.get(line.action or LineAction.NONE, LineStatus.ACCEPTED)
+    return LineResponse.model_construct(status=status, quantity=line.quantity, unit=line.unit)
+
+
+_UNLESS_ACCEPTED: Final = {LineAction.DELETE: LineStatus.DELETED, LineAction.REJECT: LineStatus.REJECTED}
+
+
+def _conclude_change_acknowledgment(data: dict[str, Any], tree: Loop, reader: Reader) -> None:
+    """As of an order. BCA02 may be missing: then the seller asks for a change, or answers, and has decided nothing."""
+    data.setdefault("disposition", Disposition.OTHER)
+    _conclude_acknowledgment(data, tree, reader)
 
 
 #: What a document of a kind leaves to its reader: called with the values read, the tree and the reader, before the record is made.
-_CONCLUSIONS: Final[dict[str, Callable[[dict[str, Any], Loop, Reader], None]]] = {"855": _conclude_acknowledgment}
+_CONCLUSIONS: Final[dict[str, Callable[[dict[str, Any], Loop, Reader], None]]] = {
+    "855": _conclude_acknowledgment,
+    "865": _conclude_change_acknowledgment,
+}

@@ -21,6 +21,14 @@ WRITTEN_OTHERWISE = {
 #: … and one item in two packs can only be said by packs below the item, and a conclusion has no code until it is written.
 NOT_THE_SAME_AGAIN = {"855_accepted_as_sent", "856_items_hold_their_packs"}
 
+IN_5010 = {
+    "824_order_taken_with_errors",
+    "850_replacement",
+    "856_mixed_pallet",
+    "860_cancel",
+    "865_rejected",
+}
+
 
 def only_set(data):
     [interchange] = read(data)
@@ -30,7 +38,7 @@ def only_set(data):
 
 
 def envelope_of(name):
-    ours = name.startswith(("850", "824_ship_notice"))
+    ours = name.startswith(("850", "860", "824_ship_notice"))
     return Envelope(
         sender_qualifier="ZZ" if ours else "01",
         sender_id="NORTHPLANT" if ours else "555000111",
@@ -38,7 +46,7 @@ def envelope_of(name):
         receiver_id="555000111" if ours else "NORTHPLANT",
         interchange_number=417,
         group_number=88,
-        version="005010" if name in {"850_replacement", "856_mixed_pallet", "824_order_taken_with_errors"} else "004010",
+        version="005010" if name in IN_5010 else "004010",
         delimiters=Delimiters(repetition="^"),
         newline_after_segment=True,
         at=datetime(2026, 11, 30, 9, 5, tzinfo=UTC),

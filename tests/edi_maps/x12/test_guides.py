@@ -17,7 +17,14 @@ from edi_maps.x12.stock import GUIDES, second_opinion
 
 from .documents import FIXTURES
 
-GOOD = ["850_store_order", "850_5010", "855_partial_backorder", "856_pick_and_pack"]
+GOOD = [
+    "850_store_order",
+    "850_5010",
+    "855_partial_backorder",
+    "856_pick_and_pack",
+    "860_several_actions",
+    "865_accepted_with_changes",
+]
 
 
 @pytest.mark.parametrize("name", sorted(documents()))

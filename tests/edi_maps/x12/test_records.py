@@ -521,10 +521,10 @@ class TestWriting:
                 ),
                 "items.0.product_ids is needed for LIN02",
             ),
-            (PurchaseOrderChange(number="1"), "no X12 map sheet for 'purchase_order_change'"),
+            (PurchaseOrderChange(number="1"), "ordered_on is needed for BCH06"),
             (
                 OrderAcknowledgment(type="change_acknowledgment", order_number="1", disposition=Disposition.ACCEPTED),
-                "no X12 map sheet for 'change_acknowledgment'",
+                "ordered_on is needed for BCA06",
             ),
         ],
     )

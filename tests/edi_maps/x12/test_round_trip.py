@@ -10,6 +10,7 @@ from edi_maps.findings import Severity
 from edi_maps.x12 import Delimiters, Envelope, read, write
 
 from .strategies.advices import application_advice
+from .strategies.changes import change_acknowledgment, purchase_order_change
 from .strategies.orders import order_acknowledgment, purchase_order
 from .strategies.shipments import ship_notice
 
@@ -54,6 +55,18 @@ def test_a_purchase_order_reads_back_as_it_was_written(record, version):
 @FEW
 @given(order_acknowledgment(), VERSIONS)
 def test_an_acknowledgment_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(purchase_order_change(), VERSIONS)
+def test_an_order_change_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(change_acknowledgment(), VERSIONS)
+def test_an_answer_to_a_change_reads_back_as_it_was_written(record, version):
     assert_reads_back(record, version)
 
 

@@ -144,6 +144,7 @@ def order_acknowledgment(draw):
         purpose=draw(st.sampled_from([Purpose.ORIGINAL, Purpose.CONFIRMATION])),
         disposition=draw(st.sampled_from([kind for kind in Disposition if kind is not Disposition.OTHER])),
         acknowledged_on=draw(maybe(day())),
+        request_reference=draw(maybe(code(45))),
         seller_reference=draw(maybe(code(30))),
         currency=draw(maybe(st.sampled_from(["USD", "EUR"]))),
         parties=draw(listed(party())),
