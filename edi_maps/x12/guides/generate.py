@@ -239,7 +239,7 @@ class _Writer:
             )
             return (
                 f'<composite xid="{place}" data_ele="{composite["number"]}" name={quoteattr(composite["name"])}'
-                f' usage="{required}" seq="{number:02d}" repeat="1">{parts}</composite>'
+                f' usage="{required}" seq="{number:02d}" repeat="{composite.get("repeat", 1)}">{parts}</composite>'
             )
         name = self.elements[element].split(" ", 3)[3]
         head = f'xid="{place}" data_ele="{element}" name={quoteattr(name)} usage="{required}" seq="{number:02d}"'
