@@ -6,6 +6,7 @@ Rows are followed in their order, which is the order of the segments; ``edi_maps
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from edi_maps.mapping import Block, Cell, Codes, Entries, Keep, Pairs, Part, Texts, Values, grouped, take, wrapped
@@ -40,10 +41,14 @@ class Writer:
                 self.segments.extend(_kept(part.name, left[part.name]) if part.name in left else ())
 
     def _values(self, part: Values, data: Mapping[str, Any], left: Mapping[str, Any], below: str) -> None:
+        cells = [cell for cell in part.cells if cell.written_in(self.version)]
+        if not cells and part.cells:
+            return
         elements: dict[int, str] = {}
         codes: dict[int, tuple[Codes, Any]] = {}
-        for cell in part.cells:
-            if not cell.written_in(self.version) or not all(
+        settled: set[Any] = set()  #: elements of rows with ``when``: another row for one of them is an alternative
+        for cell in cells:
+            if not settled.isdisjoint(cell.keys) or not all(
                 key in elements for _, key, wanted in cell.when if "*" in wanted
             ):
                 continue
@@ -57,6 +62,8 @@ class Writer:
             if any(element in elements for element in cell.keys) and cell.codes is not None:
                 continue
             self._put(elements, cell, value, below)
+            if cell.when:
+                settled.update(cell.keys, (key for _, key, wanted in cell.when if only(wanted)))
             if cell.codes is not None and cell.codes.closed and isinstance(cell.keys[0], int):
                 codes[cell.keys[0]] = (cell.codes, value)
         rest: list[Any] = self._pairs(part, part.pairs, elements, data, left, below) if part.pairs is not None else []
@@ -103,7 +110,9 @@ class Writer:
             held = {number for number, _ in _left_of(part, left)}
             free = (number for number in range(pairs.first, pairs.upto, 2) if number not in held)
             for qualifier, field in pairs.into.items():
-                if (value := data.get(field)) is not None and (number := next(free, 0)):
+                if (value := data.get(field)) is not None:
+                    if not (number := next(free, 0)):
+                        raise ValueError(f"{_dotted(below, (field,))}: {part.name} has no room for it")
                     elements[number], elements[number + 1] = qualifier, value
             return []
         entries = list(data.get(pairs.field, ()))
@@ -154,6 +163,9 @@ class Writer:
                     elements[number] = _sent(value)
             elif number not in elements or any(cell.again and number in cell.keys for cell in part.cells):
                 elements[number] = _sent(value)
+            elif isinstance(value, list | tuple):
+                written = zip_longest(elements[number].split(COMPONENT), value, fillvalue="")
+                elements[number] = COMPONENT.join(said or sent for said, sent in written)
 
     def _finish(self, part: Values, elements: dict[int, str]) -> None:
         if not elements:
