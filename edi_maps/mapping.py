@@ -151,7 +151,10 @@ class Wire(Protocol):
         """Split an address into the part it names and the key within; ValueError when it is none."""
 
     def prepare(self, part: Part) -> None:
-        """Refuse a part this wire cannot have; lay out ``part.plan`` for quick reading."""
+        """Refuse a part this wire cannot have; give the others their label."""
+
+    def plan(self, parts: Sequence[Part]) -> Any:
+        """Lay out for quick reading the parts of one name, in their order."""
 
 
 # -- what rows are compiled to
@@ -223,7 +226,6 @@ class Part:
     reads: bool = True
     writes: bool = True
     label: str = ""  #: how its single values are addressed under extra; the wire may make it say more than the name
-    plan: Any = None
 
     def written_in(self, version: str) -> bool:
         return self.writes and self.since <= version and (not self.until or version <= self.until)
@@ -339,7 +341,7 @@ class Block:
     maker: Maker | None  #: None for the key and value of a ``map``
     order: list[Part] = field(default_factory=list)  #: as written
     parts: dict[str, tuple[Part, ...]] = field(default_factory=dict)  #: by wire name, as read
-    plans: dict[str, tuple[Any, ...]] = field(default_factory=dict)  #: what the wire has prepared of ``parts``
+    plans: dict[str, Any] = field(default_factory=dict)  #: what the wire has laid out of ``parts``
     entered: frozenset[str] = frozenset()  #: wire names that are loops to the sheet, not just wrappers
 
 
@@ -551,10 +553,12 @@ class _Loader:
             if isinstance(parts[-1], Texts):
                 parts[-1].is_last = True
         block.parts = {name: tuple(parts) for name, parts in by_name.items()}
-        block.plans = {name: tuple(part.plan for part in parts) for name, parts in by_name.items()}
+        block.plans = {name: self.wire.plan(parts) for name, parts in by_name.items()}
         kept = {part.name for part in block.order if isinstance(part, Keep)}
         # A loop that no row reads from is kept as it came: what stands in it is not said of the record at hand.
-        block.entered = frozenset(part.name for part in block.order if isinstance(part, Entries)) | (kept - by_name.keys())
+        block.entered = frozenset(part.name for part in block.order if isinstance(part, Entries)) | (
+            kept - by_name.keys()
+        )
 
     def _spelled_out(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The rows with those that are shared in the place of their name."""

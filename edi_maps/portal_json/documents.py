@@ -73,6 +73,9 @@ class JsonWire:
         if isinstance(part, Keep) or (isinstance(part, Values) and part.pairs is not None):
             raise ValueError("JSON has neither pairs nor parts to keep: all that is unknown is kept and written back")
 
+    def plan(self, parts: Sequence[Part]) -> None:
+        """Nothing: the rows are followed as they stand."""
+
 
 # -- values
 

@@ -559,8 +559,9 @@ class _Reader:
     def segment(self, start: int, end: int) -> Segment:
         """A segment of the envelope itself."""
         delimiters = self.interchange.delimiters
-        pieces = bounded(cut(self.window.text[start:end], delimiters), delimiters)
-        raw = pieces[0] if pieces else ""
+        raw = self.window.text[start:end]
+        if end - start > MAX_ELEMENTS or not raw.isascii() or raw[-1] in BLANKS or "\n" in raw or "\r" in raw:
+            raw = bounded(cut(raw, delimiters), delimiters)[0]
         return Segment(raw.split(delimiters.element), 0, start, raw)  # an index yet, see ``finding``
 
     def between(self, stop: int) -> None:

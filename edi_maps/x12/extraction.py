@@ -7,7 +7,7 @@ takers of their name. ``edi_maps.mapping`` tells the language of the sheets, ``t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from edi_maps.mapping import Block, Entries, Key, Part, Texts, Values, ValueType
 from edi_maps.x12 import elements, takers
 from edi_maps.x12.elements import only
 from edi_maps.x12.segments import Loop
-from edi_maps.x12.takers import Data, Taker
+from edi_maps.x12.takers import ANY, Data, Taker
 
 #: Findings of one set about its values; beyond, more of them tell nobody anything.
 MAX_FINDINGS: Final = 1_000
@@ -36,7 +36,10 @@ class X12Wire:
         qualifiers = [only(wanted) for name, _, wanted in part.where if name == part.name]
         if qualifier := next(filter(None, qualifiers), ""):
             part.label = f"{part.name}({qualifier})"
-        part.plan = _taker(part, traced=False)
+
+    def plan(self, parts: Sequence[Part]) -> Takers:
+        """Compile the parts to their takers."""
+        return _takers(parts, traced=False)
 
 
 class Reader:
@@ -77,24 +80,24 @@ class Reader:
         if isinstance(scope, Loop):
             self.walk(block, scope, data, left, set())
             return
-        taken: set[Part] = set()
-        for taker in self.plans(block).get(scope[0], ()):
-            if taker(self, scope, data, left, taken):
-                return
-        self.keep(scope, left)
+        if not self.hand(block, scope[0], scope, scope, data, left, set()):
+            self.keep(scope, left)
 
     def walk(self, block: Block, scope: Loop, data: Data, left: Data, taken: set[Part]) -> None:
         """Hand the segments of a loop, then the loops in it, to the takers of their name."""
         plans = self.plans(block)
         for segment in scope.segments:
             name = segment[0]
-            for taker in plans.get(name, ()):
-                if taker(self, segment, data, left, taken):
-                    break
-            else:
-                # The envelope, and levels: whoever knows their order places those, never a row.
-                if name not in _PASSED_OVER:
+            takers = plans.get(name)
+            if takers is not None:
+                for taker in takers.get(segment[1] if len(segment) > 1 else "") or takers[None]:
+                    if taker(self, segment, data, left, taken):
+                        break
+                else:
                     self.keep(segment, left)
+            elif name not in _PASSED_OVER:
+                # The envelope, and levels: whoever knows their order places those, never a row.
+                self.keep(segment, left)
         for loop in scope.loops:
             if loop.id != "HL":
                 self.enter(block, loop, data, left, taken)
@@ -102,15 +105,23 @@ class Reader:
     def enter(self, block: Block, loop: Loop, data: Data, left: Data, taken: set[Part]) -> None:
         """Hand a loop to the takers of its name; one that is only a wrapper to the sheet, such as CTT around CTT and AMT, to
         those of its segments."""
-        if loop.id in block.entered and loop.segments:
-            for taker in self.plans(block).get(loop.id, ()):
-                if taker(self, loop, data, left, taken):
-                    return
-            self.keep(loop, left)
-        else:
+        if loop.id not in block.entered or not loop.segments:
             self.walk(block, loop, data, left, taken)
+        elif not self.hand(block, loop.id, loop, loop.segments[0], data, left, taken):
+            self.keep(loop, left)
 
-    def plans(self, block: Block) -> Mapping[str, tuple[Taker, ...]]:
+    def hand(
+        self, block: Block, name: str, thing: Any, first: list[str], data: Data, left: Data, taken: set[Part]
+    ) -> bool:
+        """Hand a segment or a loop, which begins with the segment ``first``, to the takers of its name; whether one took it."""
+        takers = self.plans(block).get(name)
+        if takers is not None:
+            for taker in takers.get(first[1] if len(first) > 1 else "") or takers[None]:
+                if taker(self, thing, data, left, taken):
+                    return True
+        return False
+
+    def plans(self, block: Block) -> Mapping[str, Takers]:
         """The takers of a block by the name of what they take."""
         return _traced_plans(block) if self.traced else block.plans
 
@@ -154,10 +165,31 @@ class Source:
 _PASSED_OVER: Final = frozenset({"HL", "ST", "SE"})
 
 
+#: The takers of one name by the value of element 1, in their order; under None all of them, for every other value.
+Takers = Mapping[str | None, tuple[Taker, ...]]
+
+
 @cache
-def _traced_plans(block: Block) -> Mapping[str, tuple[Taker, ...]]:
+def _traced_plans(block: Block) -> Mapping[str, Takers]:
     """The takers of a block that note where their values come from."""
-    return {name: tuple(_taker(part, traced=True) for part in parts) for name, parts in block.parts.items()}
+    return {name: _takers(parts, traced=True) for name, parts in block.parts.items()}
+
+
+def _takers(parts: Sequence[Part], *, traced: bool) -> Takers:
+    compiled = [(_qualifiers(part), _taker(part, traced=traced)) for part in parts]
+    everyone = frozenset[str]().union(*(asked for asked, _ in compiled if asked is not None))
+    table: dict[str | None, tuple[Taker, ...]] = {
+        value: tuple(taker for asked, taker in compiled if asked is None or value in asked) for value in everyone
+    }
+    table[None] = tuple(taker for _, taker in compiled)
+    return table
+
+
+def _qualifiers(part: Part) -> frozenset[str] | None:
+    """The values element 1 must have for the part; None: it may have any."""
+    return next(
+        (wanted for name, key, wanted in part.where if name == part.name and key == 1 and not wanted & ANY), None
+    )
 
 
 def _taker(part: Part, *, traced: bool) -> Any:

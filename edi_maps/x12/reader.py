@@ -33,6 +33,9 @@ _EIGHT_DIGIT_DATES: Final = "004010"
 MAX_FINDINGS: Final = 10_000
 _FEW: Final = 5
 
+#: Bytes from which on the collector is paused.
+_LARGE: Final = 65_536
+
 
 def read(data: bytes, *, relaxed: frozenset[str] = frozenset()) -> list[Interchange]:
     """Read every transaction set in ``data``.
@@ -72,8 +75,11 @@ def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd 
     listed = 0
     for event in events(source):
         if isinstance(event, SetEnd):
-            with _collection_paused(len(event.set.text)):
+            if len(event.set.text) < _LARGE:
                 _read_set(event.set, event.group, relaxed)
+            else:
+                with _collection_paused(len(event.set.text)):
+                    _read_set(event.set, event.group, relaxed)
             here = event.set.findings
             if listed > MAX_FINDINGS and len(here) > _FEW:
                 del here[_FEW:]
@@ -126,7 +132,7 @@ def _collection_paused(size: int) -> Iterator[None]:
     Nothing read here is cyclic garbage, and the limits of ``envelope`` bound it; with the collector running, a ship notice
     of 100,000 segments takes five times as long. Small documents leave it alone.
     """
-    if size < 65_536:
+    if size < _LARGE:
         yield
         return
     with _Pause.lock:
@@ -207,7 +213,7 @@ def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[
         meaning = [found for found in meaning if (found.position, found.element, found.component) not in refused]
         here += _placed([*structural, *sorted(meaning, key=_position)], transaction_set)
     transaction_set.findings = list(_softened(here, relaxed))
-    transaction_set.verdict = verdict_of(transaction_set.findings)
+    transaction_set.verdict = verdict_of(transaction_set.findings) if here else Verdict.ACCEPTED
     if transaction_set.record is None and code not in ACKNOWLEDGMENTS:
         transaction_set.verdict = Verdict.REJECTED  # whatever the findings say, there is nothing to accept
 

@@ -47,25 +47,33 @@ def compile_pattern(node: SegmentNode, delimiters: Delimiters, *, short_dates: b
         tail = f"(?:{pattern}{tail})?+"
     # Empty elements at the end say nothing and are let pass.
     # ASCII: the digits of other scripts are no digits here.
-    conditions = "".join(_conditions(node, separator))
-    return re.compile(f"{conditions}{re.escape(node.id)}{head}{tail}{separator}*+", re.ASCII).fullmatch
+    return re.compile(f"{re.escape(node.id)}{head}{tail}{separator}*+", re.ASCII).fullmatch
 
 
 def _units(node: SegmentNode, delimiters: Delimiters, short_dates: bool) -> Iterator[tuple[str, bool]]:
-    """Pattern and necessity of each element in turn, separator included; two that go together are one unit."""
+    """Pattern and necessity of each element in turn, separator included; two that go together are one unit.
+
+    A relational condition is looked up ahead where the first of its elements would start: a few characters away at most. One that
+    is not reached, because the segment ends before it, holds; but for R, whose unit is necessary therefore.
+    """
     separator = re.escape(delimiters.element)
     paired = _paired(node)
     number = 1
     while number <= len(node.elements):
         element = node.elements[number - 1]
         pattern = _pattern(element, delimiters, short_dates)
+        here = range(number, number + 2) if number in paired else range(number, number + 1)
+        conditions = [(kind, places) for kind, places in _conditions(node) if min(places) in here]
+        ahead = "".join(_ahead(kind, places, number, separator) for kind, places in conditions)
+        needed = any(kind == "R" for kind, _ in conditions)
         if number in paired:
             other = _pattern(node.elements[number], delimiters, short_dates)
-            yield f"(?:{separator}{pattern}{separator}{other}|{separator}{separator})", False
-            number += 2
-            continue
-        yield f"{separator}{pattern}" if element.required else f"{separator}(?:{pattern})?+", element.required
-        number += 1
+            yield f"{ahead}(?:{separator}{pattern}{separator}{other}|{separator}{separator})", needed
+        elif element.required:
+            yield f"{ahead}{separator}{pattern}", True
+        else:
+            yield f"{ahead}{separator}(?:{pattern})?+", needed
+        number = here.stop
 
 
 @functools.cache
@@ -81,31 +89,40 @@ def _paired(node: SegmentNode) -> frozenset[int]:
     )
 
 
-def _conditions(node: SegmentNode, separator: str) -> Iterator[str]:
-    """The other relational conditions, as looks ahead from the start of the segment."""
+@functools.cache
+def _conditions(node: SegmentNode) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The other relational conditions. One on an element that is not there is none."""
     paired = _paired(node)
+    return tuple(
+        (kind, places)
+        for kind, places in node.rules
+        if max(places) <= len(node.elements) and not (kind == "P" and len(places) == 2 and places[0] in paired)
+    )
+
+
+def _ahead(kind: str, places: tuple[int, ...], start: int, separator: str) -> str:
+    """A condition looked up from the separator in front of element ``start``."""
+
+    def path(place: int) -> str:
+        return f"{f'{separator}[^{separator}]*' * (place - start)}{separator}[^{separator}]"
 
     def filled(place: int) -> str:
-        return rf"(?=(?:[^{separator}]*+{separator}){{{place}}}[^{separator}])"
+        return f"(?={path(place)})"
 
     def empty(place: int) -> str:
-        return f"(?!{filled(place)})"
+        return f"(?!{path(place)})"
 
-    for kind, all_places in node.rules:
-        places = [place for place in all_places if place <= len(node.elements)]
-        if len(places) < len(all_places) or (kind == "P" and len(places) == 2 and places[0] in paired):
-            continue  # a condition on an element that is not there is none
-        if kind == "R":
-            yield f"(?:{'|'.join(map(filled, places))})"
-        elif kind == "P":
-            yield f"(?:{''.join(map(filled, places))}|{''.join(map(empty, places))})"
-        elif kind == "C":
-            yield f"(?:{empty(places[0])}|{''.join(map(filled, places[1:]))})"
-        elif kind == "L":
-            yield f"(?:{empty(places[0])}|{'|'.join(map(filled, places[1:]))})"
-        elif kind == "E":
-            for number, place in enumerate(places):
-                yield "".join(f"(?!{filled(place)}{filled(other)})" for other in places[number + 1 :])
+    first, *others = places
+    if kind == "R":
+        return f"(?:{'|'.join(map(filled, places))})"
+    if kind == "P":
+        return f"(?:{''.join(map(filled, places))}|{''.join(map(empty, places))})"
+    if kind == "C":
+        return f"(?:{empty(first)}|{''.join(map(filled, others))})"
+    if kind == "L":
+        return f"(?:{empty(first)}|{'|'.join(map(filled, others))})"
+    pairs = ((place, other) for number, place in enumerate(places) for other in places[number + 1 :])
+    return "".join(f"(?!{filled(place)}{filled(other)})" for place, other in pairs)
 
 
 def _pattern(element: Element, delimiters: Delimiters, short_dates: bool) -> str:

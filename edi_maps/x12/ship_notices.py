@@ -275,9 +275,11 @@ def _fill(
     ):
         maker: Maker | None = blocks[block_name].maker
         if entries and maker is not None:
-            data[name] = [maker.make(entry) for entry in entries]
             if reader.traced:
                 reader.source(data).inner.update({f"{name}/{place}": entry for place, entry in enumerate(entries)})
+            made: list[Any] = data.setdefault(name, entries)
+            for place, entry in enumerate(entries):  # one after the other: of many items there are never two of each
+                made[place] = maker.make(entry)
 
 
 def _order_in(values: dict[str, Any]) -> str | None:
@@ -389,7 +391,7 @@ class _Hierarchy:
 
 
 def _key(values: dict[str, Any]) -> _OrderKey:
-    return tuple(values.get(name) for name in _OF_ORDER)
+    return tuple(map(values.get, _OF_ORDER))
 
 
 def _rank(level: _Level) -> float:

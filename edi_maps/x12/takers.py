@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from edi_maps.mapping import Cell, Condition, Entries, Pairs, Part, Texts, Values, missing, put, take
+from edi_maps.mapping import Cell, Condition, Entries, Maker, Pairs, Part, Texts, Values, missing, put, take
 from edi_maps.x12.elements import TYPES, holds, only
-from edi_maps.x12.segments import COMPONENT, Loop
+from edi_maps.x12.segments import COMPONENT
 
 if TYPE_CHECKING:
     from edi_maps.x12.extraction import Reader
@@ -53,17 +53,25 @@ class _ValuesSource:
         self.scope[name] = value
         return name
 
+    def condition(self, conditions: tuple[Condition, ...]) -> str:
+        """The test of conditions as an expression."""
+        if (simple := _simple(self.part.name, conditions)) is None:
+            return f"{self.name(fitting(self.part.name, conditions))}(thing)"
+        key, wanted = simple
+        asked = f"sent[{key}].strip()" if wanted is None else f"sent[{key}].strip() in {self.name(wanted)}"
+        return f"size > {key} and {asked}"
+
     def compile(self) -> Taker:
         part, pairs = self.part, self.part.pairs
         add = self.lines.append
         add("def taker(reader, thing, data, left, taken):")
-        if (fits := fitting(part.name, part.where)) is not None:
-            add(f" if not {self.name(fits)}(thing): return False")
+        add(" sent = thing if type(thing) is list else thing.segments[0]")
+        add(" size = len(sent)")
+        if part.where:
+            add(f" if not ({self.condition(part.where)}): return False")
         if pairs is None or not pairs.shared:
             add(" if part in taken: return False")
             add(" taken.add(part)")
-        add(" sent = thing if type(thing) is list else thing.segments[0]")
-        add(" size = len(sent)")
         add(" used = 1")
         plain, special, known = _laid_out(part)
         for number, cell, weight in plain:
@@ -75,12 +83,42 @@ class _ValuesSource:
         if pairs is not None:
             known |= set(range(pairs.first, pairs.upto + 1))
             add(f" if size > {pairs.first}:")
-            add(f"  used += take_pairs(reader, {self.name(pairs)}, label, sent, data, left)")
+            if self.traced or pairs.shared or pairs.maker is None or pairs.field is None:
+                add(f"  used += take_pairs(reader, {self.name(pairs)}, label, sent, data, left, {pairs.first})")
+            else:
+                self.pairs(pairs, pairs.maker, pairs.field)
         add(f" if used != size - sent.count(''): keep_rest(reader, label, sent, {self.name(known)}, left)")
         add(" return True")
         exec(compile("\n".join(self.lines), f"<taker of {part.label}>", "exec"), self.scope)  # noqa: S102 - from our own sheets
         taker: Taker = self.scope["taker"]
         return taker
+
+    def pairs(self, pairs: Pairs, maker: Maker, field: str) -> None:
+        """Pairs that are entries of one list: the first that is anything else leaves the rest to ``_take_pairs``."""
+        add = self.lines.append
+        qualifier, decode = "qualifier", pairs.type.decode
+        known = f"qualifier not in {self.name(frozenset(pairs.into))}" if pairs.into else "qualifier"
+        kind = qualifier if pairs.codes is None else f"{self.name(pairs.codes)}[qualifier]"
+        first, second = (self.name(name) for name in pairs.names)
+        add(f"  entries = data.get({self.name(field)}, [])")
+        add(f"  for number in range({pairs.first}, size if size <= {pairs.upto} else {pairs.upto}, 2):")
+        add("   qualifier = sent[number].strip()")
+        add("   value = sent[number + 1].strip() if number + 1 < size else ''")
+        add(f"   if value and qualifier and {known}:")
+        if decode is not None:
+            add(f"    try: value = {self.name(decode)}(value)")
+            add("    except ValueError: pass")
+            add("    else:")
+        indent = "     " if decode is not None else "    "
+        add(f"{indent}entries.append({self.name(maker.make)}({{{first}: {kind}, {second}: value}}))")
+        add(f"{indent}used += 2")
+        add(f"{indent}continue")
+        add("   elif not value and not qualifier: continue")
+        add(f"   if entries: data[{self.name(field)}] = entries")
+        add(f"   used += take_pairs(reader, {self.name(pairs)}, label, sent, data, left, number)")
+        add("   break")
+        add("  else:")
+        add(f"   if entries: data[{self.name(field)}] = entries")
 
     def plain(self, number: int, cell: Cell, weight: int) -> None:
         """A row that fills a field of the record or of a record nested in it."""
@@ -103,13 +141,16 @@ class _ValuesSource:
         address = self.name(f"{self.part.label}{number:02d}")
         add(f" if size > {number} and (value := sent[{number}].strip()):")
         add(f"  used += {weight}")
-        beside = fitting(self.part.name, cell.when)
         otherwise = "if"
-        if beside is not None:
-            add(f"  if not {self.name(beside)}(thing): left[{address}] = value")
+        if cell.when:
+            add(f"  if not ({self.condition(cell.when)}): left[{address}] = value")
             self.trace_left(number, address)
             otherwise = "elif"
         keeps = _keeps_code(self.part, cell)
+        simple = not (cell.when or cell.again) and cell.const is None and cell.keys == (number,)
+        if keeps and simple and len(cell.path) == 1:
+            self.closed_code(number, cell, address)
+            return
         if cell.again:
             add(f"  {otherwise} data.get({self.name(cell.path[0])}) != value:")
         elif otherwise == "elif":
@@ -117,6 +158,18 @@ class _ValuesSource:
         else:
             add("  if True:")
         add(f"   take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)")
+
+    def closed_code(self, number: int, cell: Cell, address: str) -> None:
+        """A code of a closed table: its name, and the code itself where the name would be written as another."""
+        codes = cell.codes
+        if codes is None:
+            return
+        add = self.lines.append
+        returning = frozenset(code for code in codes if codes.returns(code))
+        add(f"  data[{self.name(cell.path[0])}] = {self.name(codes)}[value]")
+        add(f"  if value not in {self.name(returning)}: left[{address}] = value")
+        self.trace(number, cell)
+        self.trace_left(number, address)
 
     def trace(self, number: int, cell: Cell) -> None:
         if self.traced:
@@ -238,11 +291,13 @@ def _take_cell(
         _leave(reader, whole_address, sent, number, value, left)
 
 
-def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data: Data, left: Data) -> int:
-    """Take the pairs of a segment; how many elements they are."""
+def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data: Data, left: Data, start: int) -> int:
+    """Take the pairs of a segment from element ``start`` on; how many elements they are."""
     size = len(sent)
+    traced = reader.traced
     first, second = pairs.names
-    codes, maker, decode, into = pairs.codes, pairs.maker, pairs.type.decode, pairs.into
+    codes, into, decode = pairs.codes, pairs.into, pairs.type.decode
+    make = pairs.maker.make if pairs.maker is not None else None
     entries: list[Any] = []
     shared: Data = {}
     for field, key in pairs.shared.items():
@@ -250,7 +305,7 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
             shared[field] = value
     used = 0
     at = len(data.get(pairs.field, ())) if pairs.field is not None else 0
-    for number in range(pairs.first, size if size <= pairs.upto else pairs.upto, 2):
+    for number in range(start, size if size <= pairs.upto else pairs.upto, 2):
         qualifier = sent[number].strip()
         value = sent[number + 1].strip() if number + 1 < size else ""
         if qualifier and value:
@@ -259,27 +314,29 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
                 field = into[qualifier]
                 if field.endswith("[]"):
                     field = field[:-2]
-                    if reader.traced:
+                    if traced:
                         reader.source(data).values[f"{field}/{len(data.get(field, ()))}"] = (sent, number + 1)
                     data.setdefault(field, []).append(value)
                     continue
                 if field not in data:
                     data[field] = value
-                    if reader.traced:
+                    if traced:
                         reader.source(data).values[field] = (sent, number + 1)
                     continue
-            elif maker is not None:
+            elif make is not None:
                 try:
                     read = value if decode is None else decode(value)
                 except ValueError:
                     reader.problem(pairs.type.finding, sent, number + 1, value)
                 else:
-                    kind = qualifier if codes is None else codes[qualifier]
-                    if reader.traced:
+                    if traced:
                         place = f"{pairs.field}/{at + len(entries)}"
                         reader.source(data).values[f"{place}/{first}"] = (sent, number)
                         reader.source(data).values[f"{place}/{second}"] = (sent, number + 1)
-                    entries.append(maker.make({first: kind, second: read, **shared}))
+                    entry = {first: qualifier if codes is None else codes[qualifier], second: read}
+                    if shared:
+                        entry |= shared
+                    entries.append(make(entry))
                     continue
         elif qualifier or value:
             used += 1
@@ -312,8 +369,9 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
         entry: Data = {}
         inner: Data = {}
         before = len(reader.findings)
-        reader.fill(part.block, thing, entry, inner)
-        maker = part.block.maker
+        block = part.block
+        reader.fill(block, thing, entry, inner)
+        maker = block.maker
         key: Any
         if maker is None:
             place = data.setdefault(field, {})
@@ -360,12 +418,26 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
     keys = part.keys
     all_known = known.union(keys)
     address = "/".join(str(step) for step in part.field)
+    #: the one text a plain segment holds beside its identifier and its qualifiers
+    single = keys[0] if len(keys) == 1 and len(part.field) == 1 and not traced else None
+    filled = len(known) + 2
 
     def taker(reader: Reader, thing: Any, data: Data, left: Data, _taken: set[Part]) -> bool:
         """False: the segment says more than its texts, and a later row or extra must take it whole."""
         if fits is not None and not fits(thing):
             return False
         sent: list[str] = thing if type(thing) is list else thing.segments[0]
+        if (
+            single is not None
+            and single < len(sent)
+            and len(sent) - sent.count("") == filled
+            and (value := sent[single].strip())
+        ):
+            if part.is_list:
+                data.setdefault(address, []).append(value)
+            else:
+                data[address] = f"{data[address]}\n{value}" if address in data else value
+            return True
         values = [value for number in keys if number < len(sent) and (value := sent[number].strip())]
         more: Data = {}
         if len(values) + len(known) + 1 != len(sent) - sent.count(""):
@@ -394,23 +466,34 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
 
 
 #: What a condition asks that is not simply to be one of some values.
-_ANY: Final = frozenset({"*", "#", ""})
+ANY: Final = frozenset({"*", "#", ""})
+
+
+def _simple(part_name: str, conditions: tuple[Condition, ...]) -> tuple[int, frozenset[str] | None] | None:
+    """The element of the segment itself that the only condition asks for, and the values it may have (None: any).
+
+    Most conditions are of this kind; None: these are not.
+    """
+    if len(conditions) == 1:
+        [(name, key, wanted)] = conditions
+        if name == part_name and isinstance(key, int) and (wanted == {"*"} or not wanted & ANY):
+            return key, None if wanted == {"*"} else wanted
+    return None
 
 
 def fitting(part_name: str, conditions: tuple[Condition, ...]) -> Callable[[Any], bool] | None:
-    """The test of a ``where`` or ``when``; None when there is none. Most ask for one element of the segment itself."""
+    """The test of a ``where`` or ``when``; None when there is none."""
     if not conditions:
         return None
-    if len(conditions) == 1:
-        [(name, key, wanted)] = conditions
-        if name == part_name and isinstance(key, int):
-            if wanted == {"*"}:
-                return lambda thing: len(sent := _first(thing)) > key and bool(sent[key].strip())
-            if not wanted & _ANY:
-                return lambda thing: len(sent := _first(thing)) > key and sent[key].strip() in wanted
-    return lambda thing: holds(conditions, thing)
+    if (simple := _simple(part_name, conditions)) is None:
+        return lambda thing: holds(conditions, thing)
+    key, wanted = simple
 
+    def fits(thing: Any) -> bool:
+        sent = thing if type(thing) is list else thing.segments[0]
+        if len(sent) <= key:
+            return False
+        value = sent[key].strip()
+        return bool(value) if wanted is None else value in wanted
 
-def _first(thing: list[str] | Loop) -> list[str]:
-    """The elements of a segment, or of the first segment of a loop."""
-    return thing.segments[0] if isinstance(thing, Loop) else thing
+    return fits
