@@ -8,9 +8,11 @@ from typing import Literal
 from pydantic import JsonValue
 
 from edi_maps.canonical.parts import (
+    Characteristic,
     Contact,
     Destination,
     Document,
+    Measurement,
     Number,
     Party,
     Price,
@@ -37,6 +39,8 @@ class InventoryItem(Record):
     line_number: str | None = None
     product_ids: tuple[ProductId, ...] = ()
     description: str | None = None
+    characteristics: tuple[Characteristic, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
     unit: str | None = None
     unit_price: Number | None = None
     price_basis: str | None = None

@@ -12,12 +12,16 @@ from pydantic import JsonValue
 
 from edi_maps.canonical.parts import (
     Carrier,
+    Characteristic,
     Contact,
     Destination,
     Document,
+    Freight,
+    Measurement,
     Number,
     Packaging,
     Party,
+    Price,
     ProductId,
     Purpose,
     Record,
@@ -116,6 +120,9 @@ class PlannedItem(_ScheduledItem):
     """One item at one place: for several places to ship to, the item comes several times."""
 
     description: str | None = None
+    characteristics: tuple[Characteristic, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    prices: tuple[Price, ...] = ()
     dates: dict[str, date] = {}
     parties: tuple[Party, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
@@ -162,6 +169,7 @@ class PlanningSchedule(_Schedule):
     description: str | None = None
     references: tuple[Reference, ...] = ()
     contacts: tuple[Contact, ...] = ()
+    freight: Freight | None = None
     carrier: Carrier | None = None
     items: tuple[PlannedItem, ...] = ()
 

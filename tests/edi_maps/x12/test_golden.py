@@ -17,17 +17,12 @@ WRITTEN_OTHERWISE = {
     "855_accepted_as_sent",  # lines without ACK are accepted; we say so with ACK
     "856_items_hold_their_packs",  # packages below items; we write items below packages
     "856_cartons_name_their_item",  # cartons without an item level; we write one
+    "830_old_unit_and_description",  # UNT and J2X; we write UIT and PID
+    "862_daily_pull",  # UNT
+    "846_stock_by_location",  # lots and serials among the identifiers of the item; we write references
 }
 #: … and one item in two packs can only be said by packs below the item, and a conclusion has no code until it is written.
 NOT_THE_SAME_AGAIN = {"855_accepted_as_sent", "856_items_hold_their_packs"}
-
-IN_5010 = {
-    "824_order_taken_with_errors",
-    "850_replacement",
-    "856_mixed_pallet",
-    "860_cancel",
-    "865_rejected",
-}
 
 
 def only_set(data):
@@ -38,7 +33,9 @@ def only_set(data):
 
 
 def envelope_of(name):
-    ours = name.startswith(("850", "860", "824_ship_notice"))
+    """The envelope of all our documents: only who writes to whom, and the version, differ."""
+    group = (FIXTURES / f"{name}.edi").read_text().splitlines()[1].rstrip("~").split("*")
+    ours = group[2] == "NORTHPLANT"
     return Envelope(
         sender_qualifier="ZZ" if ours else "01",
         sender_id="NORTHPLANT" if ours else "555000111",
@@ -46,7 +43,7 @@ def envelope_of(name):
         receiver_id="555000111" if ours else "NORTHPLANT",
         interchange_number=417,
         group_number=88,
-        version="005010" if name in IN_5010 else "004010",
+        version=group[8],
         delimiters=Delimiters(repetition="^"),
         newline_after_segment=True,
         at=datetime(2026, 11, 30, 9, 5, tzinfo=UTC),

@@ -11,7 +11,9 @@ from edi_maps.x12 import Delimiters, Envelope, read, write
 
 from .strategies.advices import application_advice
 from .strategies.changes import change_acknowledgment, purchase_order_change
+from .strategies.inventories import inventory_advice
 from .strategies.orders import order_acknowledgment, purchase_order
+from .strategies.schedules import planning_schedule, shipping_schedule
 from .strategies.shipments import ship_notice
 
 VERSIONS = st.sampled_from(["004010", "005010"])
@@ -80,3 +82,21 @@ def test_a_ship_notice_reads_back_as_it_was_written(record, version):
 @given(VERSIONS, st.data())
 def test_an_application_advice_reads_back_as_it_was_written(version, data):
     assert_reads_back(data.draw(application_advice(version)), version)
+
+
+@FEW
+@given(planning_schedule(), VERSIONS)
+def test_a_planning_schedule_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(shipping_schedule(), VERSIONS)
+def test_a_shipping_schedule_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(inventory_advice(), VERSIONS)
+def test_an_inventory_advice_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)

@@ -1,6 +1,6 @@
 """Values and the parts that records share."""
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 
 from hypothesis import strategies as st
@@ -45,6 +45,10 @@ def quantity():
 
 def day():
     return st.dates(min_value=date(2000, 1, 1), max_value=date(2069, 12, 31))
+
+
+def clock():
+    return st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59) | st.just(0))
 
 
 UNIT = st.sampled_from(["EA", "CA", "KG", "PC", "DZ"])
