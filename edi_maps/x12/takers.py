@@ -45,6 +45,7 @@ class _ValuesSource:
             "take_pairs": _take_pairs,
             "refuse": _refuse,
             "keep_rest": _keep_rest,
+            "keep_components": _keep_components,
         }
 
     def name(self, value: Any) -> str:
@@ -80,6 +81,9 @@ class _ValuesSource:
             add(f" if size > {number} and sent[{number}]: used += 1")
         for number, cell, weight in special:
             self.special(number, cell, weight)
+        for number, taken in _components_read(part).items():
+            add(f" if size > {number} and reader.component and reader.component in sent[{number}]:")
+            add(f"  keep_components(reader, label, sent, {number}, {self.name(taken)}, left)")
         if pairs is not None:
             known |= set(range(pairs.first, pairs.upto + 1))
             add(f" if size > {pairs.first}:")
@@ -240,6 +244,25 @@ def _keep_rest(reader: Reader, label: str, sent: list[str], known: set[int], lef
     for number in range(1, len(sent)):
         if number not in known and (value := sent[number].strip()):
             _leave(reader, f"{label}{number:02d}", sent, number, reader.as_sent(value), left)
+
+
+def _components_read(part: Values) -> dict[int, set[int]]:
+    """The composite elements of which rows take single components, and which."""
+    found: dict[int, set[int]] = {}
+    for cell in part.cells:
+        for key in cell.keys if cell.reads else ():
+            if isinstance(key, tuple):
+                found.setdefault(key[0], set()).add(key[1])
+    return found
+
+
+def _keep_components(reader: Reader, label: str, sent: list[str], number: int, taken: set[int], left: Data) -> None:
+    """Keep the components of an element that no row takes, in their places; writing fills in the others."""
+    components = sent[number].split(reader.component)
+    rest = ["" if place in taken else component.strip() for place, component in enumerate(components, start=1)]
+    address = f"{label}{number:02d}"
+    if any(rest) and address not in left:
+        _leave(reader, address, sent, number, rest, left)
 
 
 def _take_cell(
