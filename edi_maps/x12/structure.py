@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from edi_maps.x12.guides.tables import code_lists
+from edi_maps.x12.guides import tables
 from edi_maps.x12.stock import composite_if, element_if, guide_map, loop_if, map_if, map_rows, segment_if
 
 #: As many as the guide writes ">1".
@@ -124,23 +124,20 @@ def nearest_version(code: str, version: str) -> str | None:
     return earlier[-1] if earlier else known[0] if known else None
 
 
-@functools.cache
-def data_element(segment: str, number: int) -> Element | None:
+def data_element(segment: str, number: int) -> tables.Element | None:
     """Element ``number`` of a segment, wherever the segment stands: for acknowledgments and explanations."""
-    return next(
-        (node.elements[number - 1] for node in _dictionary().get(segment, ()) if number <= len(node.elements)), None
-    )
+    return tables.element_at(segment, number)
 
 
 def code_meaning(segment: str, number: int, code: str) -> str | None:
     """What a code means at its place, in words; None when it is not one of those that split documents by meaning."""
-    return code_lists().get(f"{segment}{number:02d}", {}).get(code)
+    return tables.code_lists().get(f"{segment}{number:02d}", {}).get(code)
 
 
 def segment_name(segment: str) -> str | None:
     """What the segment is called; None when no guide knows it."""
-    nodes = _dictionary().get(segment)
-    return nodes[0].name if nodes else None
+    described = tables.table("segments")["segments"].get(segment)
+    return described["name"] if described else None
 
 
 def group_of(code: str) -> str | None:
@@ -159,16 +156,6 @@ def _index() -> dict[tuple[str, str], str]:
 @functools.cache
 def _groups() -> dict[str, str]:
     return {row.code: row.functional_id for row in map_rows()}
-
-
-@functools.cache
-def _dictionary() -> dict[str, list[SegmentNode]]:
-    found: dict[str, list[SegmentNode]] = {}
-    for code, version in _index():
-        loaded = guide(code, version)
-        for node in loaded.nodes if loaded else ():
-            found.setdefault(node.id, []).append(node)
-    return found
 
 
 _Key = tuple[int, ...]
