@@ -349,6 +349,7 @@ class Block:
 class Sheet:
     blocks: Mapping[str, Block]
     settings: Mapping[str, Any]  #: the other top-level keys of the file
+    tables: Mapping[str, Codes]  #: the code tables its rows may name
 
 
 # -- what the canonical fields say
@@ -486,7 +487,7 @@ class _Loader:
         }
         if (first := settings.get("record")) not in self.blocks:
             raise SheetError(f"{self.path.name}: record = {first!r} is not a block of this sheet")
-        return Sheet(self.blocks, settings)
+        return Sheet(self.blocks, settings, self.tables)
 
     def _toml(self, path: Path) -> dict[str, Any]:
         try:
@@ -625,7 +626,12 @@ class _Loader:
             **{key: value for key, value in self._common(row).items() if key != "where"},
         )
         cell.again = bool(steps) and any(
-            isinstance(part, Values) and any(other.path == steps for other in part.cells) for part in block.order
+            isinstance(part, Values)
+            and (
+                any(other.path == steps for other in part.cells)
+                or (part.pairs is not None and steps[0] in part.pairs.into.values())
+            )
+            for part in block.order
         )
         self._values(block, places[0][0], row).cells.append(cell)
 

@@ -19,6 +19,14 @@ from edi_maps.canonical.application_advice import (
     ApplicationAdvice,
 )
 from edi_maps.canonical.inventory_advice import InventoryAdvice, InventoryItem, StockQuantity
+from edi_maps.canonical.invoice import (
+    Invoice,
+    InvoiceCharge,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceTotals,
+    Tax,
+)
 from edi_maps.canonical.orders import (
     AcknowledgmentLine,
     ChangeLine,
@@ -44,6 +52,7 @@ from edi_maps.canonical.parts import (
     Destination,
     Document,
     Freight,
+    Mark,
     Measurement,
     Note,
     Number,
@@ -61,6 +70,7 @@ from edi_maps.canonical.parts import (
     Volume,
     Weight,
 )
+from edi_maps.canonical.receiving_advice import Condition, Discrepancy, ReceivedLine, ReceivingAdvice
 from edi_maps.canonical.schedules import (
     Authorization,
     CalledOffItem,
@@ -74,7 +84,7 @@ from edi_maps.canonical.schedules import (
     ShippingSchedule,
     TimedQuantity,
 )
-from edi_maps.canonical.ship_notice import Load, Mark, Package, ShipNotice, ShippedItem, ShippedOrder
+from edi_maps.canonical.ship_notice import Load, Package, ShipNotice, ShippedItem, ShippedOrder
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -94,14 +104,21 @@ __all__ = [
     "Characteristic",
     "Charge",
     "Component",
+    "Condition",
     "Contact",
     "DeliveryPattern",
     "Destination",
+    "Discrepancy",
     "Disposition",
     "Document",
     "Freight",
     "InventoryAdvice",
     "InventoryItem",
+    "Invoice",
+    "InvoiceCharge",
+    "InvoiceKind",
+    "InvoiceLine",
+    "InvoiceTotals",
     "LineAction",
     "LineResponse",
     "LineStatus",
@@ -125,6 +142,8 @@ __all__ = [
     "PurchaseOrder",
     "PurchaseOrderChange",
     "Purpose",
+    "ReceivedLine",
+    "ReceivingAdvice",
     "Record",
     "Reference",
     "SalesRequirement",
@@ -135,6 +154,7 @@ __all__ = [
     "ShippedQuantity",
     "ShippingSchedule",
     "StockQuantity",
+    "Tax",
     "Term",
     "TimeOfDay",
     "TimedQuantity",
@@ -155,6 +175,8 @@ CanonicalRecord = (
     | PlanningSchedule
     | ShippingSchedule
     | InventoryAdvice
+    | ReceivingAdvice
+    | Invoice
 )
 
 _ADAPTER: TypeAdapter[CanonicalRecord] = TypeAdapter(Annotated[CanonicalRecord, Field(discriminator="type")])

@@ -185,6 +185,14 @@ class Volume(Record):
     unit: str | None = None
 
 
+class Mark(Record):
+    """What stands on a package."""
+
+    kind: str  #: sscc, carrier_package, case_code …, or the code as sent
+    value: str
+    last: str | None = None  #: of a range that starts with ``value``
+
+
 class Packaging(Record):
     """How goods are packed: ``units_per_pack`` inner packs of ``size`` ``unit`` each, as PO4 counts them."""
 

@@ -15,6 +15,7 @@ from edi_maps.canonical.parts import (
     Contact,
     Document,
     Freight,
+    Mark,
     Measurement,
     Note,
     Number,
@@ -28,12 +29,6 @@ from edi_maps.canonical.parts import (
     Volume,
     Weight,
 )
-
-
-class Mark(Record):
-    kind: str
-    value: str
-    last: str | None = None  #: of a range that starts with ``value``
 
 
 class Load(Record):

@@ -42,7 +42,7 @@ class Writer:
 
     def _values(self, part: Values, data: Mapping[str, Any], left: Mapping[str, Any], below: str) -> None:
         cells = [cell for cell in part.cells if cell.written_in(self.version)]
-        if not cells and part.cells:
+        if not cells and part.cells and part.pairs is None:
             return
         elements: dict[int, str] = {}
         codes: dict[int, tuple[Codes, Any]] = {}

@@ -13,6 +13,8 @@ What does not survive writing and reading again, because the wire has no place f
       which cannot be written; an order read at an item or from a reference is written as an order level;
     * acknowledgments: a response's own ``text`` and ``unit_price`` have no element; the acceptance that is concluded for lines
       without ACK is written as ACK and comes back with its code;
+    * receiving advices: of the quantities in question five a line; lots and serials are written as references;
+    * invoices: the carrier of a line stays under ``extra``;
     * N9 without text, and NTE, come back as REF and as N9 with its text;
     * of ``extra``, whole parts that no ``keep`` row of the sheet names can only be read.
 """
@@ -32,7 +34,7 @@ from edi_maps.canonical import (
     LineStatus,
 )
 from edi_maps.mapping import Entries, Part, grouped
-from edi_maps.x12 import ship_notices
+from edi_maps.x12 import receiving_advices, ship_notices
 from edi_maps.x12.composition import Writer
 from edi_maps.x12.extraction import Reader
 from edi_maps.x12.map_sheets import document, mapped, root_block, set_of, sheet
@@ -138,6 +140,8 @@ def segments(record: CanonicalRecord, version: str) -> tuple[str, str, list[list
     else:
         if counted := settings.get("count"):
             data.setdefault("totals", {}).setdefault("line_count", len(data.get(counted, ())))
+        if prepare := _PREPARATIONS.get(set_code):
+            prepare(data)
         writer.write(root_block(set_code), data, grouped(data.get("extra", {})), "")
     return str(settings["functional_id"]), set_code, writer.segments
 
@@ -185,5 +189,9 @@ def _conclude_change_acknowledgment(data: dict[str, Any], tree: Loop, reader: Re
 #: What a document of a kind leaves to its reader: called with the values read, the tree and the reader, before the record is made.
 _CONCLUSIONS: Final[dict[str, Callable[[dict[str, Any], Loop, Reader], None]]] = {
     "855": _conclude_acknowledgment,
+    "861": lambda data, _tree, _reader: receiving_advices.conclude(data),
     "865": _conclude_change_acknowledgment,
 }
+
+#: … and what is done to a record, as plain data, before it is written.
+_PREPARATIONS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {"861": receiving_advices.prepare}

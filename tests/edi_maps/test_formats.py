@@ -84,7 +84,7 @@ def test_a_moment_needs_its_zone():
     assert places(reading) == [("json_value", "#/created_at")]
 
 
-@pytest.mark.parametrize("document", [{}, {"type": "invoice"}, {"type": 7}, {"type": None}])
+@pytest.mark.parametrize("document", [{}, {"type": "invitation"}, {"type": 7}, {"type": None}])
 def test_an_unknown_type_is_refused(document):
     assert places(canonical(document)) == [("document_not_expected", "#/type")]
 

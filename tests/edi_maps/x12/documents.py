@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edi_maps.findings import Finding
+from edi_maps.x12.structure import group_of
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "x12"
 
@@ -10,7 +11,6 @@ ISA = "ISA*00*          *00*          *ZZ*KELDERCO       *ZZ*NORTHMILL      *260
 GS = "GS*{group}*KELDERCO*NORTHMILL*20260924*1030*101*X*{version}"
 
 ORDER = ["BEG*00*SA*PO-1**20260924", "PO1*1*5*EA", "CTT*1"]
-GROUPS = {"850": "PO", "855": "PR", "856": "SH", "860": "PC", "865": "CA", "997": "FA"}
 
 
 def transaction_set(*body: str, code: str = "850", number: str = "0001") -> list[str]:
@@ -28,7 +28,7 @@ def wire(lines: list[str], end: str = "~\n") -> bytes:
 
 def document(*body: str, code: str = "850", version: str = "004010") -> bytes:
     """One set of these segments in an interchange without fault."""
-    return wire(interchange(*transaction_set(*body, code=code), group=GROUPS[code], version=version))
+    return wire(interchange(*transaction_set(*body, code=code), group=group_of(code) or "", version=version))
 
 
 def places(findings: list[Finding]) -> list[tuple[str, str | None, int | None, int | None]]:

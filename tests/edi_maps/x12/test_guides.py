@@ -142,4 +142,5 @@ def test_elements_and_codes_can_be_named():
     assert element is not None
     assert (element.number, element.kind) == ("330", "R")
     assert structure.code_meaning("ACK", 1, "IB") == "back-ordered"
+    assert structure.code_meaning("RCD", 11, "02") == structure.code_meaning("BRA", 6, "02") == "short"
     assert structure.segment_name("ZZZ") is None

@@ -12,7 +12,9 @@ from edi_maps.x12 import Delimiters, Envelope, read, write
 from .strategies.advices import application_advice
 from .strategies.changes import change_acknowledgment, purchase_order_change
 from .strategies.inventories import inventory_advice
+from .strategies.invoices import invoice
 from .strategies.orders import order_acknowledgment, purchase_order
+from .strategies.receipts import receiving_advice
 from .strategies.schedules import planning_schedule, shipping_schedule
 from .strategies.shipments import ship_notice
 
@@ -99,4 +101,16 @@ def test_a_shipping_schedule_reads_back_as_it_was_written(record, version):
 @FEW
 @given(inventory_advice(), VERSIONS)
 def test_an_inventory_advice_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(receiving_advice(), VERSIONS)
+def test_a_receiving_advice_reads_back_as_it_was_written(record, version):
+    assert_reads_back(record, version)
+
+
+@FEW
+@given(invoice(), VERSIONS)
+def test_an_invoice_reads_back_as_it_was_written(record, version):
     assert_reads_back(record, version)
