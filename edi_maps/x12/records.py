@@ -15,6 +15,9 @@ What does not survive writing and reading again, because the wire has no place f
       without ACK is written as ACK and comes back with its code;
     * receiving advices: of the quantities in question five a line; lots and serials are written as references;
     * invoices: the carrier of a line stays under ``extra``;
+    * schedules: the order of an item is written as LIN pair PO, whichever of PO and ON it came as; UNT and J2X are written as UIT and
+      PID; the reference of a quantity has no description; a time of day is kept to the hundredth of a second;
+    * inventory advices: lots and serials of an item are written as references, those of one quantity stay under ``extra``;
     * N9 without text, and NTE, come back as REF and as N9 with its text;
     * of ``extra``, whole parts that no ``keep`` row of the sheet names can only be read.
 """

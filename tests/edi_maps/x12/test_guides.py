@@ -24,6 +24,12 @@ GOOD = [
     "856_pick_and_pack",
     "860_several_actions",
     "865_accepted_with_changes",
+    "830_weekly_forecast",
+    "830_cumulative_by_pattern",
+    "862_just_in_time",
+    "862_by_pattern",
+    "846_stock_report",
+    "846_stock_by_location",
 ]
 
 
@@ -99,7 +105,7 @@ def test_stock_pyx12_comes_to_the_same_verdict_on_damaged_documents(seed):
 
 
 @pytest.mark.parametrize("version", ["004010", "005010"])
-@pytest.mark.parametrize("code", ["824", "850", "855", "856", "860", "865", "997"])
+@pytest.mark.parametrize("code", ["824", "830", "846", "850", "855", "856", "860", "862", "865", "997"])
 def test_every_set_has_a_guide_in_every_version(code, version):
     guide = structure.guide(code, version)
     assert guide is not None
