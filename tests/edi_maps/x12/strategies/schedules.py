@@ -63,7 +63,7 @@ TIMED = st.builds(TimedQuantity, quantity=quantity(), time=clock(), references=l
 
 
 @st.composite
-def wanted(draw, model, **more):
+def wanted(draw, /, model, **more):
     """One quantity; a time stands with the kind of its date, and a reference with its number."""
     timed, told = draw(st.booleans()), draw(st.booleans())
     return model(
@@ -98,7 +98,7 @@ def shipped(draw):
 
 
 @st.composite
-def item(draw, model, **more):
+def item(draw, /, model, **more):
     priced = draw(st.booleans())
     return model(
         line_number=draw(maybe(code(20))),
@@ -142,7 +142,7 @@ CALLED_OFF_ITEM = item(
 
 @st.composite
 def planning_schedule(draw):
-    items = draw(st.lists(PLANNED_ITEM, min_size=1, max_size=3))
+    items = draw(st.lists(PLANNED_ITEM, min_size=1, max_size=2))
     scac = draw(maybe(st.just("NORT")))
     return PlanningSchedule(
         number=draw(NUMBER),
@@ -170,7 +170,7 @@ def planning_schedule(draw):
 
 @st.composite
 def shipping_schedule(draw):
-    items = draw(st.lists(CALLED_OFF_ITEM, min_size=1, max_size=3))
+    items = draw(st.lists(CALLED_OFF_ITEM, min_size=1, max_size=2))
     return ShippingSchedule(
         number=draw(NUMBER),
         release_number=draw(maybe(NUMBER)),
