@@ -1,7 +1,7 @@
 """Partner JSON, in the shape of an invented portal."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pytest
@@ -24,6 +24,7 @@ from edi_maps.canonical import (
 )
 from edi_maps.findings import Severity
 from edi_maps.portal_json import read, shapes, write
+from edi_maps.portal_json.documents import JsonWire
 
 CONFIRMATION = {
     "messageType": "ORDER_CONFIRMATION",
@@ -278,3 +279,19 @@ def test_no_value_anywhere_breaks_the_reader(document, data):
     if record is not None:
         assert load(dump(record)) == record
         write(record, "boltco")
+
+
+@pytest.mark.parametrize(("sent", "meant"), [("07:00", time(7)), ("23:59:30", time(23, 59, 30))])
+def test_a_time_of_day_stands_as_text(sent, meant):
+    clock = JsonWire().types["clock"]
+    assert clock.decode is not None
+    assert clock.decode(sent) == meant
+    assert clock.encode(meant) == sent
+
+
+@pytest.mark.parametrize(("sent", "refused"), [("07:00Z", ValueError), ("7 a.m.", ValueError), (700, TypeError)])
+def test_what_names_a_zone_or_no_time_is_no_time_of_day(sent, refused):
+    decode = JsonWire().types["clock"].decode
+    assert decode is not None
+    with pytest.raises(refused):
+        decode(sent)
