@@ -10,7 +10,7 @@ Source: X12 004010, transaction set 997 and segment TA1; 005010 adds AK103, AK20
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,7 @@ from edi_maps.x12.acknowledgment_codes import (
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet
 from edi_maps.x12.received_acknowledgments import count
-from edi_maps.x12.segments import COMPONENT, Delimiters, Segment
+from edi_maps.x12.segments import COMPONENT, Delimiters, cut
 from edi_maps.x12.structure import data_element, nearest_version
 from edi_maps.x12.writer import Envelope, envelop
 
@@ -267,7 +267,8 @@ class _Writer:
         if not places:
             return
         told_places = sorted(places)[:MAX_ERRORS_OF_A_SET]
-        around = _surroundings(transaction_set.segments, {position for position, _ in told_places})
+        positions = {position for position, _ in told_places}
+        around = _surroundings(transaction_set, positions, units=self.dialect.context)
         for place in told_places:
             position, segment = place
             loop, unit = around[position]
@@ -304,29 +305,41 @@ class _Writer:
         return [self.dialect.element, COMPONENT.join(place).rstrip(COMPONENT), number, code, _copy(found.value or "")]
 
 
-def _surroundings(segments: Iterable[Segment], positions: Collection[int]) -> dict[int, tuple[str, str]]:
-    """What stands around the segments at ``positions``, in one pass.
+def _surroundings(
+    transaction_set: TransactionSet, positions: Collection[int], *, units: bool
+) -> dict[int, tuple[str, str]]:
+    """What stands around the segments at ``positions``, in one pass over the text of the set.
+
+    Args:
+        units: whether the business unit is asked for.
 
     Returns:
         By position LS01 of the innermost bounded loop (LS to LE) that is open there, for AK303, and the last document number,
         line or level named up to there, as ``PO101:10``, for CTX01; '' where there is none.
     """
+    separator = transaction_set.delimiters.element
     found: dict[int, tuple[str, str]] = {}
     loops: list[str] = []
     unit = ""
-    position = 0
-    for position, segment in enumerate(segments, start=1):
-        number = BUSINESS_UNITS.get(segment.id)
-        if number is not None and (value := _copy(segment.get(number))[:35]):
-            unit = f"{segment.id}{number:02d}{COMPONENT}{value}"
-        if segment.id == "LE" and loops:
-            loops.pop()
-        if position in positions:
-            found[position] = (loops[-1] if loops else "", unit)
-        if segment.id == "LS":
-            loops.append(segment.get(1))
+    last = max(positions)
+    if units or f"LS{separator}" in transaction_set.text:
+        for position, piece in enumerate(cut(transaction_set.text, transaction_set.delimiters), start=1):
+            identifier, _, rest = piece.partition(separator)
+            number = BUSINESS_UNITS.get(identifier)
+            if number is not None and (
+                value := _copy("".join(rest.split(separator, number)[number - 1 : number]))[:35]
+            ):
+                unit = f"{identifier}{number:02d}{COMPONENT}{value}"
+            if identifier == "LE" and loops:
+                loops.pop()
+            if position in positions:
+                found[position] = (loops[-1] if loops else "", unit)
+            if identifier == "LS":
+                loops.append(rest)
+            if position == last:
+                break
     # What is missing behind the last segment.
-    return found | {beyond: (loops[-1] if loops else "", unit) for beyond in positions if beyond > position}
+    return {position: found.get(position, (loops[-1] if loops else "", unit)) for position in positions}
 
 
 def _copy(value: str) -> str:

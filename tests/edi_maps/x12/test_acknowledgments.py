@@ -11,6 +11,7 @@ from edi_maps.x12 import (
     Delimiters,
     Envelope,
     Group,
+    Interchange,
     TransactionSet,
     acknowledge,
     functional_acknowledgment,
@@ -20,6 +21,7 @@ from edi_maps.x12 import (
     scan,
 )
 from edi_maps.x12.acknowledgments import MAX_ERRORS, MAX_ERRORS_OF_A_SET
+from edi_maps.x12.reader import stream
 from edi_maps.x12.received_acknowledgments import (
     ElementError,
     FunctionalAcknowledgment,
@@ -288,6 +290,14 @@ def test_what_is_too_many_has_a_code_of_its_own_from_005010_on(facts, in_004010,
     group = with_findings(finding(segment="REF", position=3, value="x", **facts))
     assert errors_of(group, "004010") == [in_004010]
     assert errors_of(group, "005010") == [in_005010]
+
+
+def test_a_set_that_was_read_as_a_stream_is_answered_alike():
+    data = document(ORDER[0], "PO1*1*ten*EA", "CTT*1")
+    (whole,) = read(data)
+    *_, streamed = stream(data)
+    assert isinstance(streamed, Interchange)
+    assert acknowledge(streamed, envelope()) == acknowledge(whole, envelope())
 
 
 def test_a_group_number_used_twice_has_a_code_of_its_own_from_005010_on():

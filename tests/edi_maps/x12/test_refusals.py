@@ -20,6 +20,7 @@ def words(*body, sent=SENT, code="997"):
     lines = ["AK1*PO*77", "AK2*850*0001", *body]
     (one,) = read(wire(interchange(*transaction_set(*lines, code=code), group="FA")))[0].groups[0].sets
     said = one.acknowledgment
+    assert said is not None
     return refusals.in_words(said, said.sets[0], sent)
 
 
