@@ -22,10 +22,11 @@ never said in a sheet: the canonical field already says it.
 Rows
     ``at``      one value. ``field`` is dotted for nested records (``carrier.scac``) and takes one entry of a list by its kind
                 in brackets (``product_ids[vendor_part]``). ``codes`` names a table; ``const`` is written whenever the
-                segment is, and expected on reading; ``default`` is written when the record does not say; ``required``
-                refuses to write without it. ``at`` may be a list for a moment that is split over two elements. With
-                ``when = { TD502 = "2" }`` the row holds only beside that value. ``implies`` sets further fields when
-                the value is there, and the value is written only when they say so.
+                segment is, and expected on reading; beside a ``field`` it is what stands where the record says nothing.
+                ``default`` is written when the record does not say; ``required`` refuses to write without it. ``at`` may be
+                a list for a moment that is split over two elements. With ``when = { TD502 = "2" }`` the row holds only
+                beside that value; of several such rows for one element the first that has a value is written.
+                ``implies`` sets further fields when the value is there, and the value is written only when they say so.
     ``each``    every occurrence becomes one entry of the list ``field``, or of the dictionary ``map``, whose block then fills
                 ``key`` and ``value``.
     ``texts``   every occurrence adds its values (``from``) to a list of texts, or to one text with a line per value. ``width``

@@ -25,7 +25,6 @@ from edi_maps.canonical.invoice import (
     InvoiceKind,
     InvoiceLine,
     InvoiceTotals,
-    Tax,
 )
 from edi_maps.canonical.orders import (
     AcknowledgmentLine,
@@ -64,6 +63,7 @@ from edi_maps.canonical.parts import (
     Record,
     Reference,
     Schedule,
+    Tax,
     Term,
     TimeOfDay,
     Totals,

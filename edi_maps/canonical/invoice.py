@@ -25,6 +25,7 @@ from edi_maps.canonical.parts import (
     Purpose,
     Record,
     Reference,
+    Tax,
     Term,
     Totals,
 )
@@ -47,17 +48,6 @@ class InvoiceKind(StrEnum):
     DUPLICATE = "duplicate"
     MEMORANDUM = "memorandum"
     OTHER = "other"
-
-
-class Tax(Record):
-    kind: str  #: sales, state, federal, goods_and_services, value_added …, or the code as sent
-    amount: Number | None = None
-    percent: Number | None = None
-    taxable_amount: Number | None = None  #: what the percentage is of
-    jurisdiction: str | None = None
-    jurisdiction_kind: str | None = None  #: whose code ``jurisdiction`` is, as sent
-    exemption: str | None = None  #: as sent
-    tax_number: str | None = None
 
 
 class InvoiceCharge(Charge):

@@ -27,6 +27,7 @@ from edi_maps.canonical.parts import (
     Record,
     Reference,
     Schedule,
+    Tax,
     Term,
     Totals,
 )
@@ -144,6 +145,7 @@ class OrderLine(Record):
     measurements: tuple[Measurement, ...] = ()
     prices: tuple[Price, ...] = ()
     charges: tuple[Charge, ...] = ()
+    taxes: tuple[Tax, ...] = ()
     dates: dict[str, date] = {}
     schedules: tuple[Schedule, ...] = ()
     destinations: tuple[Destination, ...] = ()
@@ -173,6 +175,7 @@ class _Order(Document):
     terms: tuple[Term, ...] = ()
     requirements: tuple[SalesRequirement, ...] = ()
     charges: tuple[Charge, ...] = ()
+    taxes: tuple[Tax, ...] = ()
     freight: Freight | None = None
     carrier: Carrier | None = None
     packing: tuple[Characteristic, ...] = ()  #: how all of it is to be packed and marked

@@ -67,7 +67,8 @@ class Reference(Record):
 class Note(Record):
     text: str
     kind: str | None = None
-    reference: str | None = None  #: the number or heading the text stands under
+    reference: str | None = None  #: the number the text stands under
+    title: str | None = None  #: the heading it stands under
 
 
 class Contact(Record):
@@ -145,6 +146,17 @@ class Price(Record):
     extra: dict[str, JsonValue] = {}
 
 
+class Tax(Record):
+    kind: str  #: sales, state, federal, goods_and_services, value_added …, or the code as sent
+    amount: Number | None = None
+    percent: Number | None = None
+    taxable_amount: Number | None = None  #: what the percentage is of
+    jurisdiction: str | None = None
+    jurisdiction_kind: str | None = None  #: whose code ``jurisdiction`` is, as sent
+    exemption: str | None = None  #: as sent
+    tax_number: str | None = None
+
+
 class Freight(Record):
     """Who pays the freight, and where goods and risk change hands."""
 
@@ -156,11 +168,12 @@ class Freight(Record):
     title_location_kind: str | None = None
     title_location: str | None = None  #: where the title passes
     risk: str | None = None  #: who bears the loss on the way, as sent: X12 element 54
+    risk_description: str | None = None
 
 
 class Carrier(Record):
     scac: str | None = None
-    id: str | None = None  #: what the carrier is called where it is not by its SCAC
+    id: str | None = None  #: what the carrier is called by the list of ``id_type``, where it has no SCAC here
     id_type: str | None = None  #: as ``id_type`` of a party
     mode: str | None = None
     routing: str | None = None
@@ -169,6 +182,7 @@ class Carrier(Record):
     transit_unit: str | None = None  #: calendar_days, working_days, hours …, or the code as sent
     tracking_number: str | None = None
     bill_of_lading: str | None = None
+    equipment: str | None = None  #: what ``trailer`` is where it is none, as sent: X12 element 40, CN container …
     trailer: str | None = None
     trailer_owner: str | None = None  #: the letters before the number
     seal: str | None = None
@@ -234,6 +248,7 @@ class Totals(Record):
     line_count: int | None = None
     hash_total: Number | None = None
     amount: Number | None = None
+    line_amount: Number | None = None  #: of the lines alone, without charges and taxes
     weight: Weight | None = None
     volume: Volume | None = None
     packages: int | None = None

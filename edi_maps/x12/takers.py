@@ -147,7 +147,8 @@ class _ValuesSource:
         add(f"  used += {weight}")
         otherwise = "if"
         if cell.when:
-            add(f"  if not ({self.condition(cell.when)}): left[{address}] = value")
+            add(f"  if not ({self.condition(cell.when)}):")
+            add(f"   if not ({self.spoken_for(number, cell)}): left[{address}] = value")
             self.trace_left(number, address)
             otherwise = "elif"
         keeps = _keeps_code(self.part, cell)
@@ -162,6 +163,23 @@ class _ValuesSource:
         else:
             add("  if True:")
         add(f"   take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)")
+
+    def spoken_for(self, number: int, cell: Cell) -> str:
+        """Whether another row takes the value that ``cell`` does not, or is held ``when`` it stands there, as an expression."""
+        said = [
+            self.condition(other.when) if other.when else "True"
+            for other in self.part.cells
+            if other is not cell and other.reads and number in other.keys
+        ]
+        named = {
+            wanted_one
+            for other in self.part.cells
+            for name, key, wanted in other.when
+            if other is not cell and (name, key) == (self.part.name, number) and (wanted_one := only(wanted))
+        }
+        if named:
+            said.append(f"value in {self.name(frozenset(named))}")
+        return " or ".join(f"({each})" for each in said) or "False"
 
     def closed_code(self, number: int, cell: Cell, address: str) -> None:
         """A code of a closed table: its name, and the code itself where the name would be written as another."""
@@ -293,7 +311,7 @@ def _take_cell(
         if not raw:
             return
         address = f"{address}-{key[1]}"
-    if cell.const is not None:
+    if cell.const is not None and (value == cell.const or not cell.path):
         if value != cell.const:
             _leave(reader, address, sent, number, value, left)
         return

@@ -232,8 +232,9 @@ class TestOrders:
         assert segments(record, "004010")[2][0][:3] == ["BEG", "05", "NE"]
 
     def test_scac_is_taken_only_where_it_is_one(self):
-        assert order("TD5**92*P3*M*TRUCK", "PO1*1*5*EA").carrier == Carrier(mode="motor", routing="TRUCK")
-        assert order("TD5**92*P3*M*TRUCK", "PO1*1*5*EA").extra == {"TD502": "92", "TD503": "P3"}
+        carrier = order("TD5**92*P3*M*TRUCK", "PO1*1*5*EA").carrier
+        assert carrier == Carrier(id="P3", id_type="assigned_by_buyer", mode="motor", routing="TRUCK")
+        assert order("TD5**X9*P3*M", "PO1*1*5*EA").extra == {"TD502": "X9", "TD503": "P3"}
 
     def test_parts_without_a_home_are_kept_and_written_back_in_place(self):
         record = order("CUR*SE*USD*1.1", "TAX*77*SP*OH", "ITD*01", "PO1*1*5*EA", "IT8*N", "CTT*1")
