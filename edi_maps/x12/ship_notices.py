@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edi_maps.canonical import CanonicalRecord
+from edi_maps.canonical import CanonicalRecord, Mark
 from edi_maps.mapping import Maker, grouped
 from edi_maps.x12.composition import Writer
 from edi_maps.x12.extraction import Reader
@@ -37,7 +37,7 @@ _OF_ORDER: Final = ("order_number", "order_revision", "release_number", "store")
 #: Roles whose identifier at order level names the store, the most specific first.
 _STORE_ROLES: Final = ("mark_for", "marked_party", "buyer")
 
-_ITEM_SEGMENTS: Final = frozenset({"LIN", "SN1", "SLN", "PRF", "PID"})
+_ITEM_SEGMENTS: Final = frozenset({"LIN", "SN1", "SLN", "PRF", "PID", "DTM"})
 
 
 class NoticeBuilding:
@@ -123,10 +123,30 @@ def _only(tree: Loop, wanted: set[str]) -> Loop:
 def _read(reader: Reader, block: Any, scope: Loop) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if left := reader.read(block, scope, data):
+        _name_second_marks(reader, data, left)
+    if left:
         data["extra"] = left
         if reader.traced:
             reader.source(data).inner["extra"] = left
     return data
+
+
+def _name_second_marks(reader: Reader, data: dict[str, Any], left: dict[str, Any]) -> None:
+    """Make marks of what MAN04 to MAN06 say: a segment has room for two, and writing gives each its own."""
+    for place in [address.removesuffix("MAN05") for address in left if re.fullmatch(r"marks/\d+/MAN05", address)]:
+        if f"{place}MAN04" not in left:
+            continue
+        mark: dict[str, Any] = {}
+        for cell in (cell for part in sheet("856").blocks["mark"].order for cell in getattr(part, "cells", ())):
+            address = f"{place}MAN{cell.keys[0] + 3:02d}"
+            if address in left:
+                name, value = cell.path[0], left.pop(address)
+                mark[name] = value if cell.decode is None else cell.decode(value)
+                if reader.traced:
+                    reader.source(mark).values[name] = reader.source(left).values.pop(address)
+        if reader.traced:
+            reader.source(data).inner[f"marks/{len(data['marks'])}"] = mark
+        data["marks"].append(Mark(**mark))
 
 
 def _content(reader: Reader, level: Loop) -> dict[str, Any]:
@@ -218,7 +238,7 @@ def _take_sscc(package: dict[str, Any], level: Loop, reader: Reader) -> None:
             )
             if not valid_sscc(number):
                 reader.problem("sscc_check_digit", segment, 2, mark.value)
-            stays = any(address.startswith("marks/") for address in package.get("extra", {}))
+            stays = mark.last is not None or any(address.startswith("marks/") for address in package.get("extra", {}))
             if not stays:
                 del marks[index]
             if reader.traced:
