@@ -321,7 +321,8 @@ def as_html(page: Page) -> str:
             items = "".join(f"<li>{escape(error)}</li>" for error in errors)
             parts.append(f"<h4>{escape(head)}</h4>\n<ol>{items}</ol>\n")
         if section.record:
-            parts.append(f"<pre>{escape(section.record)}</pre>\n")
+            record = "\n".join(visible_lines(section.record))
+            parts.append(f"<pre>{escape(record)}</pre>\n")
     parts.append("</body>\n</html>\n")
     return "".join(parts)
 
