@@ -11,6 +11,7 @@ import pytest
 
 from edi_maps.findings import Verdict
 from edi_maps.x12 import Envelope, acknowledge, read
+from edi_maps.x12.stock import SecondOpinion, second_opinion
 
 from .documents import codes, interchange, transaction_set, wire
 
@@ -386,6 +387,12 @@ def test_our_own_reader_accepts_every_answer(row, code):
     acknowledged = [one for group in received.groups for one in group.sets]
     assert [codes(one.findings) for one in acknowledged] == [[] for _ in acknowledged]
     assert {one.verdict for one in acknowledged} <= {Verdict.ACCEPTED}
+
+
+@every_defect
+@pytest.mark.parametrize(("code", "version"), [("997", "004010"), ("997", "005010"), ("999", "005010")])
+def test_stock_pyx12_accepts_every_answer(row, code, version):
+    assert second_opinion(answer(row.data, code=code, version=version)) == SecondOpinion(accepted=True, errors=())
 
 
 def test_the_interchange_behind_a_shifted_one_is_judged_on_its_own():
