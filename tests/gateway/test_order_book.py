@@ -29,7 +29,7 @@ from gateway.models import (
     Promise,
     ShippedQuantity,
 )
-from gateway.order_book import releases
+from gateway.order_book import content
 from gateway.order_book.shipments import sscc_is_valid
 from partners.models import TradingPartner
 from partners.profiles import AckTerms
@@ -1040,4 +1040,4 @@ def test_two_spellings_of_one_quantity_have_one_fingerprint(first, second):
 
 
 def _fingerprint(record: PurchaseOrder) -> str:
-    return releases.fingerprint(record, cancelled=False)
+    return content.fingerprint(record, cancelled=False)
