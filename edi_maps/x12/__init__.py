@@ -14,6 +14,7 @@ from edi_maps.x12.acknowledgments import (
     reply_envelope,
 )
 from edi_maps.x12.envelope import Group, Interchange, TransactionSet, scan
+from edi_maps.x12.map_sheets import set_of
 from edi_maps.x12.reader import read
 from edi_maps.x12.received_acknowledgments import (
     FunctionalAcknowledgment,
@@ -21,6 +22,7 @@ from edi_maps.x12.received_acknowledgments import (
     read_interchange_acknowledgment,
 )
 from edi_maps.x12.segments import Delimiters, Loop, Segment
+from edi_maps.x12.structure import group_of
 from edi_maps.x12.writer import Envelope, envelop, write
 
 __all__ = [
@@ -36,10 +38,12 @@ __all__ = [
     "acknowledge",
     "envelop",
     "functional_acknowledgment",
+    "group_of",
     "interchange_acknowledgment",
     "read",
     "read_interchange_acknowledgment",
     "reply_envelope",
     "scan",
+    "set_of",
     "write",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -70,14 +71,15 @@ def _our_certificate(identity: OwnIdentity) -> str:
 
 
 def _suppliers(certificate: str, supplier_url: str) -> list[dict[str, Any]]:
-    def answers(channel: str, format: str, sheet: str = "") -> list[dict[str, str]]:
+    usual = (("purchase_order", "outbound"), ("order_acknowledgment", "inbound"), ("ship_notice", "inbound"))
+    changes = (("purchase_order_change", "outbound"), ("change_acknowledgment", "inbound"))
+
+    def agreed(
+        documents: Iterable[tuple[str, str]], channel: str, format: str, sheet: str = ""
+    ) -> list[dict[str, str]]:
         return [
             {"document": document, "direction": direction, "channel": channel, "format": format, "sheet": sheet}
-            for document, direction in (
-                ("purchase_order", "outbound"),
-                ("order_acknowledgment", "inbound"),
-                ("ship_notice", "inbound"),
-            )
+            for document, direction in documents
         ]
 
     return [
@@ -89,7 +91,7 @@ def _suppliers(certificate: str, supplier_url: str) -> list[dict[str, Any]]:
             "x12": {"their_qualifier": "ZZ", "their_id": "ACMEFASTEN", "usage": "T"},
             "as2": {"their_name": THEIR_AS2_NAME, "url": f"{supplier_url}/as2"},
             "ack": {"days_late": 3},
-            "agreements": answers("as2", "x12"),
+            "agreements": agreed((*usual, *changes), "as2", "x12"),
             "certificates": [{"certificate": certificate, "role": "both"}],
         },
         {
@@ -97,13 +99,13 @@ def _suppliers(certificate: str, supplier_url: str) -> list[dict[str, Any]]:
             "name": "Castra Foundry",
             "state": "live",
             "supplier_numbers": ["100023"],
-            "agreements": answers("rest", "canonical_json"),
+            "agreements": agreed(usual, "rest", "canonical_json"),
         },
         {
             "code": "BOLTCO",
             "name": "Boltco Supply",
             "state": "live",
             "supplier_numbers": ["100031"],
-            "agreements": answers("portal_json", "portal_json", "boltco"),
+            "agreements": agreed(usual, "portal_json", "portal_json", "boltco"),
         },
     ]

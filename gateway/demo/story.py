@@ -139,7 +139,9 @@ class Story:
             self._until(lambda: Document.objects.filter(pk=sent.pk, acknowledged="accepted").first(), "the 997 matched")
 
     def _order_changes(self) -> None:
-        with self._step("the ERP raises line 10 from 100 to 120; revision 2 is with ACME"):
+        with self._step(
+            "the ERP raises line 10 from 100 to 120; revision 2 is with ACME as 860: the changed line alone"
+        ):
             self._erp.change(f"PLANT-01:{_ACME}", read_json(FILES / "acme_change.json"))
             self._until(lambda: self._sent(2, state="relayed"), "revision 2 receipted")
             self._inbox(2)

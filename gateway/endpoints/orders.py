@@ -1,7 +1,6 @@
 """Orders as their supplier was told them: the newest revision that left for the supplier, and every one before it.
 
-The order book may be ahead: a change that a person still holds is not the supplier's business yet, and revisions that only
-echo the supplier's own answers were never sent. So what can be read here is the outbound documents, and the number of the
+The order book may be ahead. What can be read here is the outbound documents, each as the whole order, and the number of the
 newest one is what ``ETag`` and ``If-Match`` speak of.
 """
 
@@ -25,15 +24,14 @@ from rest_framework.request import Request
 
 from edi_maps import canonical
 from edi_maps.canonical import CanonicalRecord, PurchaseOrder, Purpose
+from gateway import order_book
 from gateway.endpoints.problems import Problem, error
-from gateway.models import Document, DocumentState, Order, OrderLine, OrderState
-from partners.profiles import Direction
+from gateway.models import Document, Order, OrderLine, OrderState
 
 PAGE: Final = 50
 MOST_PER_PAGE: Final = 200
 #: Orders may become visible a little after the moment they carry: whoever polls asks again from this long before.
 _OVERLAP: Final = timedelta(minutes=1)
-_UNTOLD: Final = (DocumentState.HELD, DocumentState.DISCARDED, DocumentState.REJECTED, DocumentState.REPLAYED)
 _ETAG: Final = re.compile(r'"po-(?P<number>[^"]+)-r(?P<revision>\d{1,9})"')
 _FILTERS: Final = frozenset({"number", "state", "updated_since", "cursor", "limit"})
 
@@ -51,7 +49,7 @@ class Told:
 
     @property
     def record(self) -> PurchaseOrder:
-        record = canonical.load(self.document.record)
+        record = canonical.load(order_book.as_told(self.document))
         if not isinstance(record, PurchaseOrder):
             raise TypeError(f"{self.document} is no purchase order")
         return record
@@ -73,18 +71,9 @@ def etag(number: str, revision: int) -> str:
     return f'"po-{quote(number, safe="")}-r{revision}"'
 
 
-def told_documents() -> QuerySet[Document]:
-    """What left for suppliers about their orders, newest revision first."""
-    return (
-        Document.objects.filter(direction=Direction.OUTBOUND, type="purchase_order", order_revision__isnull=False)
-        .exclude(state__in=_UNTOLD)
-        .order_by("-order_revision", "-pk")
-    )
-
-
 def orders_of(partner_id: int) -> QuerySet[Order]:
     """The orders this partner was told of, each with ``told`` (primary key of the document) and ``told_purpose``."""
-    newest = told_documents().filter(order=OuterRef("pk"))
+    newest = order_book.told().filter(order=OuterRef("pk"))
     return Order.objects.filter(partner_id=partner_id).annotate(
         told=Subquery(newest.values("pk")[:1]),
         told_purpose=Subquery(newest.annotate(purpose=KT("record__purpose")).values("purpose")[:1]),
@@ -118,7 +107,7 @@ def one(partner_id: int, uid: uuid.UUID) -> Told:
 def revisions(told: Told) -> list[Document]:
     """Every revision the supplier was told, oldest first; of one sent again, the newest sending."""
     newest: dict[int, Document] = {}
-    for document in told_documents().filter(order=told.order):
+    for document in order_book.told().filter(order=told.order):
         newest.setdefault(document.order_revision or 0, document)
     return [newest[number] for number in sorted(newest)]
 
@@ -237,7 +226,7 @@ def summary(told: Told) -> dict[str, Any]:
 
 def detail(told: Told) -> dict[str, Any]:
     """An order whole: its record as it was sent, and how far each line is."""
-    return {**summary(told), "order": told.document.record, "lines": status_of_lines(told)}
+    return {**summary(told), "order": order_book.as_told(told.document), "lines": status_of_lines(told)}
 
 
 def status_of_lines(told: Told) -> list[dict[str, Any]]:
@@ -315,6 +304,6 @@ def _changed(number: str, candidates: list[Told], tags: list[str]) -> Problem:
         f"Order {number} is at revision {current.revision}; {said}.",
         headers={"ETag": current.etag},
         order=f"/v1/purchase-orders/{current.order.uid}",
-        current={"revision": current.revision, "etag": current.etag, "order": current.document.record},
-        yours={"revision": meant, "order": yours.record} if yours else None,
+        current={"revision": current.revision, "etag": current.etag, "order": order_book.as_told(current.document)},
+        yours={"revision": meant, "order": order_book.as_told(yours)} if yours else None,
     )

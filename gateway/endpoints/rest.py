@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from edi_maps import formats
+from gateway import order_book
 from gateway.endpoints import orders, submissions
 from gateway.endpoints.principal import IsPartner, caller_of
 from gateway.endpoints.problems import Problem
@@ -77,7 +78,7 @@ class Revision(APIView):
         for one in orders.revisions(told):
             if one.order_revision == number:
                 return Response(
-                    {"revision": number, "sent_at": one.at.isoformat(), "order": one.record},
+                    {"revision": number, "sent_at": one.at.isoformat(), "order": order_book.as_told(one)},
                     headers={"ETag": orders.etag(told.order.number, number)},
                 )
         raise Problem("not-found", f"Revision {number} of this order was never sent to you.")

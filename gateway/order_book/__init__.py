@@ -6,6 +6,10 @@ apply_…          writes an answer into the book; the same document twice chang
 changes          what one revision changed of the one before, in words
 as_ordered       an answer with the order's own line numbers, for the ERP
 
+told             the documents that brought orders to their suppliers
+as_told          the whole order as one of them left it
+as_change        a new revision as the change to what the supplier knows
+
 hold             orders that are about to be compared and written
 
 Whoever writes holds the order's row first, so one order has one writer at a time; sums are always made anew from the rows
@@ -20,6 +24,7 @@ from gateway.order_book.lookup import AmbiguousOrder, find, hold
 from gateway.order_book.promises import apply_acknowledgment
 from gateway.order_book.releases import Released, UnusableOrder, release
 from gateway.order_book.shipments import apply_ship_notice, compare_ship_notice, orders_of
+from gateway.order_book.told import as_change, as_told, told
 
 __all__ = [
     "AmbiguousOrder",
@@ -28,7 +33,9 @@ __all__ = [
     "UnusableOrder",
     "apply_acknowledgment",
     "apply_ship_notice",
+    "as_change",
     "as_ordered",
+    "as_told",
     "changes",
     "compare_acknowledgment",
     "compare_ship_notice",
@@ -36,4 +43,5 @@ __all__ = [
     "hold",
     "orders_of",
     "release",
+    "told",
 ]

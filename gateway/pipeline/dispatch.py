@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from edi_maps import x12
+from edi_maps import canonical, x12
 from edi_maps.canonical import PurchaseOrder
 from edi_maps.findings import Severity, Verdict
-from gateway import events, exception_queue, outbox, states
+from gateway import events, exception_queue, order_book, outbox, states
 from gateway.models import (
     Blob,
     DeliveryKind,
@@ -23,14 +23,12 @@ from gateway.models import (
 from partners import control_numbers
 from partners.profiles import Agreement, Channel, Direction, Profile
 
-#: Functional identifier codes (GS01) of what we send.
-_GROUP_CODES = {"850": "PO", "855": "PR", "856": "SH", "997": "FA", "824": "AG", "999": "FA"}
-
 
 def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, document: Document, *, now: datetime) -> None:
     """Send an order to its supplier by the way both agreed on.
 
-    On AS2 an 850 is written and delivered; where the supplier fetches its orders it is there from this commit on.
+    On AS2 it is written and delivered: as an 850, or, of an order the supplier knows, as an 860 where that is agreed. Where
+    the supplier fetches its orders it is there from this commit on.
     """
     # Suppliers ask for what changed since they last asked, and this may have been held by a person for days.
     Order.objects.filter(documents=document).update(updated_at=now)
@@ -38,15 +36,20 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         states.advance(document, DocumentState.RELAYED)
         events.record("order.offered", document=document, channel=agreement.channel)
         return
-    document.code, document.version = "850", profile.x12.version
+    change = order_book.as_change(document, record) if _takes_changes(profile) else None
+    said = change or record
+    document.code, document.version = x12.set_of(said.type) or "", profile.x12.version
     try:
         envelope = envelope_for(profile, now=now)
-        data = x12.write(record, envelope)
+        data = x12.write(said, envelope)
         read_back(data)
     except ValueError as refused:
         # The ERP's order cannot be said in X12 on this partner's terms: a person changes one or the other.
         hold_unwritable(document, str(refused))
         return
+    if change is not None:
+        document.type, document.record = change.type, canonical.dump(change)
+        document.save(update_fields=["type", "record"])
     send_x12(
         profile,
         data,
@@ -56,6 +59,11 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         lanes=[f"partner:order:{document.order_id}"],
         correlation_id=document.correlation_id,
     )
+
+
+def _takes_changes(profile: Profile) -> bool:
+    agreement = profile.agreement("purchase_order_change", Direction.OUTBOUND)
+    return agreement is not None and agreement.format == "x12"
 
 
 def read_back(data: bytes) -> None:
@@ -145,7 +153,7 @@ def send_x12(
     )
     for position, document in enumerate(documents):
         document.transmission, document.interchange = transmission, interchange
-        document.group_code = _GROUP_CODES.get(document.code, "")
+        document.group_code = x12.group_of(document.code) or ""
         document.group_control = str(envelope.group_number)
         document.set_control = f"{envelope.set_number + position:04d}"
         document.save(

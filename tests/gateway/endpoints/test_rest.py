@@ -87,6 +87,18 @@ def test_the_newest_revision_told_is_the_current_one_and_the_older_stay_readable
     problem(castra.get(f"{said['revisions_url']}/2"), 404, "not-found")
 
 
+def test_an_order_that_left_as_a_change_is_read_whole(castra: Api, release: Release) -> None:
+    order = release("4500018231", revision=1)
+    release("4500018231", revision=2, quantity="60")
+    change = {"type": "purchase_order_change", "number": "4500018231", "purpose": "change", "ordered_on": "2026-11-28"}
+    Document.objects.filter(order_revision=2).update(type="purchase_order_change", record=change)
+    said = body(castra.get(f"/v1/purchase-orders/{order.uid}"))
+    assert (said["revision"], said["lines"][0]["ordered"]) == (2, "60")
+    assert (said["order"]["type"], said["order"]["purpose"]) == ("purchase_order", "replace")
+    newest = body(castra.get(f"{said['revisions_url']}/2"))["order"]
+    assert newest["lines"][0]["quantity"] == "60"
+
+
 def test_a_change_that_a_person_holds_is_not_the_suppliers_business_yet(castra: Api, release: Release) -> None:
     order = release("4500018231", revision=1)
     release("4500018231", revision=2, quantity="99", told=False)
