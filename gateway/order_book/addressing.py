@@ -8,7 +8,7 @@ from typing import TypeVar
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from gateway.models import Order
 from gateway.order_book.lines import LineFinder
-from gateway.order_book.readings import is_stale
+from gateway.order_book.readings import agrees_to_deletion, answers_cancellation, is_stale, revision_answered
 
 Answer = TypeVar("Answer", OrderAcknowledgment, ShipNotice)
 
@@ -17,7 +17,7 @@ def as_ordered(record: Answer, orders: Sequence[Order]) -> Answer:
     """The same answer with the lines named as their order names them.
 
     A revision the answer names is moved to the one that stands now when both say the same; what names no line of its order
-    is left as it came, for the ERP to say so.
+    is left as it came, for the ERP to say so. That a line is gone which the order has no more is nothing for the ERP.
 
     Args:
         orders: of an acknowledgment, the one it answers; of a ship notice, all it ships for.
@@ -32,8 +32,11 @@ def _acknowledgment(record: OrderAcknowledgment, order: Order) -> OrderAcknowled
     lines = []
     for answer in record.lines:
         line = finder.find(answer.line_number, answer.product_ids)
+        if line is not None and line.deleted and agrees_to_deletion(answer):
+            continue
         lines.append(answer if line is None else answer.model_copy(update={"line_number": line.line_number}))
-    return record.model_copy(update={"lines": tuple(lines), "order_revision": _standing(order, record.order_revision)})
+    revision = order.revision if answers_cancellation(order, record) else revision_answered(order, record)
+    return record.model_copy(update={"lines": tuple(lines), "order_revision": _standing(order, revision)})
 
 
 def _ship_notice(record: ShipNotice, orders: Sequence[Order]) -> ShipNotice:

@@ -6,13 +6,31 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from edi_maps import canonical
-from edi_maps.canonical import AcknowledgmentLine, Disposition, LineStatus, OrderAcknowledgment, PurchaseOrder
+from edi_maps.canonical import (
+    AcknowledgmentLine,
+    Disposition,
+    LineAction,
+    LineStatus,
+    OrderAcknowledgment,
+    PurchaseOrder,
+)
 from edi_maps.findings import Severity
 from gateway.models import Order, OrderState
 from gateway.order_book import days
 from gateway.order_book.differences import Difference
 from gateway.order_book.lines import line_key, other_item, plain, same_unit
-from gateway.order_book.readings import CONFIRMS, POSTPONES, REFUSES, LineAnswer, answers_cancellation, is_stale, read
+from gateway.order_book.readings import (
+    CONFIRMS,
+    POSTPONES,
+    REFUSES,
+    LineAnswer,
+    answers_cancellation,
+    asked_about,
+    is_about_a_change,
+    is_stale,
+    read,
+    revision_answered,
+)
 from partners.profiles import AckTerms
 
 _S = LineStatus
@@ -37,7 +55,7 @@ def compare_acknowledgment(order: Order, record: OrderAcknowledgment, terms: Ack
 
 
 def _header_differences(order: Order, record: OrderAcknowledgment, terms: AckTerms) -> Iterator[Difference]:
-    revision = record.order_revision
+    revision = revision_answered(order, record)
     if is_stale(order, revision):
         yield Difference(
             field="revision",
@@ -72,24 +90,33 @@ def _header_differences(order: Order, record: OrderAcknowledgment, terms: AckTer
 
 
 def _disposition_differences(order: Order, record: OrderAcknowledgment) -> Iterator[Difference]:
-    statuses = {response.status for line in record.lines for response in line.responses}
+    statuses = {
+        response.status
+        for line in record.lines
+        if line.action is not LineAction.DELETE  # to refuse a line that is taken off the order agrees to that
+        for response in line.responses
+    }
+    cancelled = order.state == OrderState.CANCELLED
+    what = "cancellation" if cancelled else "change" if is_about_a_change(record) else "order"
     match record.disposition:
         case Disposition.REJECTED:
-            of_what = "the cancellation" if order.state == OrderState.CANCELLED else "the order"
             yield Difference(
-                field="status", ordered="", answered="rejected", text=f"The supplier rejects {of_what} as a whole."
+                field="status",
+                ordered="",
+                answered="rejected",
+                text=f"The supplier rejects the {what} as a whole.",
             )
             if statuses & CONFIRMS:
                 yield Difference(
                     field="status",
                     answered="rejected",
-                    text="The answer contradicts itself: the order is rejected as a whole, yet lines are accepted.",
+                    text=f"The answer contradicts itself: the {what} is rejected as a whole, yet lines are accepted.",
                 )
-        case Disposition.ACCEPTED if statuses & REFUSES:
+        case Disposition.ACCEPTED if statuses & REFUSES and not cancelled:
             yield Difference(
                 field="status",
                 answered="accepted",
-                text="The answer contradicts itself: the order is accepted without change, yet lines are rejected.",
+                text=f"The answer contradicts itself: the {what} is accepted as it is, yet lines are rejected.",
             )
         case Disposition.ACCEPTED_WITH_CHANGES if not record.lines and order.state == OrderState.OPEN:
             yield Difference(
@@ -101,7 +128,7 @@ def _disposition_differences(order: Order, record: OrderAcknowledgment) -> Itera
             yield Difference(
                 field="status",
                 answered="received",
-                text="The supplier has received the order and decided nothing yet.",
+                text=f"The supplier has received the {what} and decided nothing yet.",
                 severity=Severity.NOTE,
             )
         case Disposition.OTHER:
@@ -127,7 +154,9 @@ def _silence(order: Order, record: OrderAcknowledgment, answers: Sequence[LineAn
     if record.disposition is not Disposition.ACCEPTED_WITH_CHANGES or not record.lines:
         return
     named = {answer.line.pk for answer in answers}
-    for line in order.lines.filter(deleted=False).exclude(pk__in=named).order_by("pk"):
+    for line in asked_about(order, record):
+        if line.pk in named:
+            continue
         yield Difference(
             line=line.line_number,
             field="line",

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from edi_maps.canonical import LineStatus, OrderAcknowledgment
+from edi_maps.canonical import Disposition, LineStatus, OrderAcknowledgment
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, Promise
 from gateway.order_book.lines import save_lines, storable
@@ -20,22 +20,26 @@ from gateway.order_book.readings import (
     LineAnswer,
     answers_cancellation,
     implied,
+    is_about_a_change,
     is_stale,
     read,
+    revision_answered,
 )
 
 
 def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Document, *, now: datetime) -> None:
     """Write the answer into the book, in the caller's transaction; the same document again changes nothing.
 
-    The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
+    A change that is rejected leaves what was promised as it was. The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
     unit than the order's is kept as an answer without a quantity: sums never mix units.
     """
     hold([order])
     if Event.objects.filter(name="order.acknowledged", order=order, document=document).exists():
         return
     answers: list[LineAnswer] = []
-    if not answers_cancellation(order, record):
+    revision = revision_answered(order, record)
+    unchanged = is_about_a_change(record) and record.disposition is Disposition.REJECTED
+    if not (unchanged or answers_cancellation(order, record)):
         answers = [*read(order, record)[0]]
         answers += implied(order, record, {answer.line.pk for answer in answers})
     Promise.objects.bulk_create(
@@ -54,7 +58,7 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     )
     recompute_promises(order, [answer.line for answer in answers])
     if record.disposition in DECIDES:
-        answered = record.order_revision or 0 if is_stale(order, record.order_revision) else order.revision
+        answered = revision or 0 if is_stale(order, revision) else order.revision
         order.acknowledged_revision = max(order.acknowledged_revision or 0, answered)
         order.save(update_fields=["acknowledged_revision", "updated_at"])
     events.record(
@@ -63,7 +67,7 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
         document=document,
         at=now,
         disposition=record.disposition,
-        revision=record.order_revision,
+        revision=revision,
         lines=len(answers),
     )
 

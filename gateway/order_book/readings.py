@@ -9,10 +9,18 @@ from decimal import Decimal
 from typing import Final
 
 from edi_maps import canonical
-from edi_maps.canonical import AcknowledgmentLine, Disposition, LineStatus, OrderAcknowledgment
+from edi_maps.canonical import (
+    AcknowledgmentLine,
+    Disposition,
+    LineAction,
+    LineStatus,
+    OrderAcknowledgment,
+    PurchaseOrder,
+)
 from gateway.models import Order, OrderLine, OrderState
 from gateway.order_book import days
-from gateway.order_book.lines import LineFinder, same_unit, storable
+from gateway.order_book.amendments import changed_lines
+from gateway.order_book.lines import LineFinder, line_key, same_unit, storable
 
 _S = LineStatus
 
@@ -87,6 +95,10 @@ def _filled_in(
     line: OrderLine, answer: AcknowledgmentLine, disposition: Disposition, overall: tuple[str, date] | None
 ) -> list[Said]:
     responses = answer.responses or _implied_response(disposition)
+    if answer.action is LineAction.DELETE:  # to accept that a line is taken off the order is not to promise it
+        responses = tuple(
+            one.model_copy(update={"status": _S.DELETED}) if one.status in CONFIRMS else one for one in responses
+        )
     whole = line.ordered if answer.quantity is None else answer.quantity
     quantities = _quantities(responses, whole)
     said = []
@@ -114,6 +126,12 @@ def _filled_in(
     if partial is not None and partial.quantity is not None and rest > 0:
         said.append(replace(partial, status=_S.BACKORDERED, quantity=rest, price=None, date_kind=None, on=None))
     return said
+
+
+def agrees_to_deletion(answer: AcknowledgmentLine) -> bool:
+    """Whether a line is answered as one that the order has no more."""
+    refused = {response.status for response in answer.responses} <= REFUSES
+    return answer.action is LineAction.DELETE or (bool(answer.responses) and refused)
 
 
 def _implied_response(disposition: Disposition) -> tuple[canonical.LineResponse, ...]:
@@ -160,14 +178,48 @@ def implied(order: Order, record: OrderAcknowledgment, named: set[int]) -> list[
         status = _S.REJECTED
     else:
         return []
-    lines = order.lines.filter(deleted=False).exclude(pk__in=named).order_by("pk")
-    if record.disposition is Disposition.ACCEPTED and record.lines:
-        lines = lines.filter(answered=False)
+    lines = [line for line in asked_about(order, record) if line.pk not in named]
+    if record.disposition is Disposition.ACCEPTED and record.lines and not is_about_a_change(record):
+        lines = [line for line in lines if not line.answered]
     kind, on = days.promised(record.dates) or (None, None)
     return [
         LineAnswer(line=line, said=[Said(status=status, quantity=line.ordered, date_kind=kind, on=on)])
         for line in lines
     ]
+
+
+def is_about_a_change(record: OrderAcknowledgment) -> bool:
+    """Whether a change is answered (865) and not the order as a whole."""
+    return record.type == "change_acknowledgment"
+
+
+def asked_about(order: Order, record: OrderAcknowledgment) -> list[OrderLine]:
+    """The lines a document is expected to answer: all that are ordered, or those that changed since the supplier answered."""
+    lines = list(order.lines.filter(deleted=False).order_by("pk"))
+    if not is_about_a_change(record) or order.acknowledged_revision is None:
+        return lines
+    stands = order.revisions.get(number=order.revision)
+    older = order.revisions.filter(number__lte=order.acknowledged_revision).exclude(fingerprint=stands.fingerprint)
+    answered = older.order_by("-number").first()
+    if answered is None:
+        return lines
+    before, after = canonical.load(answered.record), canonical.load(stands.record)
+    if not (isinstance(before, PurchaseOrder) and isinstance(after, PurchaseOrder)):
+        return lines
+    changed = changed_lines(before, after)
+    return [line for line in lines if not line.answered or line_key(line.line_number) in changed]
+
+
+def revision_answered(order: Order, record: OrderAcknowledgment) -> int | None:
+    """The revision an answer names, None when it names none.
+
+    An answer to a change may name nothing but the change; those of ours are called by the revision they make.
+    """
+    named = record.change_sequence or ""
+    if record.order_revision is not None or not (is_about_a_change(record) and named.isascii() and named.isdigit()):
+        return record.order_revision
+    ours = order.documents.filter(type="purchase_order_change", order_revision=int(named))
+    return int(named) if ours.exists() else None
 
 
 def is_stale(order: Order, revision: int | None) -> bool:
@@ -186,4 +238,5 @@ def answers_cancellation(order: Order, record: OrderAcknowledgment) -> bool:
     """A cancelled order is answered as a whole; an answer to a revision before is not about the cancellation."""
     if order.state != OrderState.CANCELLED:
         return False
-    return record.order_revision == order.revision or record.type == "change_acknowledgment"
+    revision = revision_answered(order, record)
+    return revision == order.revision or (revision is None and is_about_a_change(record))

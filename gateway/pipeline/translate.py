@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edi_maps.canonical import CanonicalRecord
 
 #: Documents suppliers send us and the order book understands.
-APPLICABLE: Final = frozenset({"order_acknowledgment", "ship_notice"})
+APPLICABLE: Final = frozenset({"order_acknowledgment", "change_acknowledgment", "ship_notice"})
 
 
 def run(claim: outbox.Claim, *, now: datetime) -> None:
