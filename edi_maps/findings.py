@@ -298,7 +298,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "element_repeat": Message(
         severity=_E,
-        text="{where}: {name} is repeated more often than the {limit} times it may be.",
+        text="{where}: {name} has more repetitions than the {limit} it may have.",
         fix="Send at most {limit} repetitions of the element.",
     ),
     "element_short": Message(

@@ -292,6 +292,16 @@ def test_what_is_too_many_has_a_code_of_its_own_from_005010_on(facts, in_004010,
     assert errors_of(group, "005010") == [in_005010]
 
 
+def test_a_repetition_too_many_is_pointed_at():
+    isa = ISA.replace("*U*00401", "*^*00501")
+    body = [ORDER[0], "REF*IA*1^2^3", *ORDER[1:]]
+    data = wire(interchange(*transaction_set(*body), version="005010", isa=isa))
+    assert [line for line in answer(data, version="005010") if line[:3] in ("AK3", "AK4")] == [
+        "AK3*REF*3**8",
+        "AK4*2>>2*127*12*1^2^3",
+    ]
+
+
 def test_a_set_that_was_read_as_a_stream_is_answered_alike():
     data = document(ORDER[0], "PO1*1*ten*EA", "CTT*1")
     (whole,) = read(data)
