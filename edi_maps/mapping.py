@@ -19,6 +19,9 @@ never said in a sheet: the canonical field already says it.
       { keep = ["FOB", "SAC"] },
     ]
 
+A block whose records come again and again in the same words, such as parties, may say ``repeats = true``: what is read once is
+then shared, as records never change.
+
 Rows
     ``at``      one value. ``field`` is dotted for nested records (``carrier.scac``) and takes one entry of a list by its kind
                 in brackets (``product_ids[vendor_part]``). ``codes`` names a table; ``const`` is written whenever the
@@ -344,6 +347,7 @@ class Block:
     parts: dict[str, tuple[Part, ...]] = field(default_factory=dict)  #: by wire name, as read
     plans: dict[str, Any] = field(default_factory=dict)  #: what the wire has laid out of ``parts``
     entered: frozenset[str] = frozenset()  #: wire names that are loops to the sheet, not just wrappers
+    repeats: bool = False  #: the same comes again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,7 +484,7 @@ class _Loader:
 
     def sheet(self) -> Sheet:
         for name, block in self.raw.items():
-            self.blocks[name] = Block(name, self._maker(name, block))
+            self.blocks[name] = Block(name, self._maker(name, block), repeats=block.get("repeats", False))
         for name, block in self.raw.items():
             self._fill(self.blocks[name], block)
         settings = {
@@ -516,8 +520,8 @@ class _Loader:
 
     def _maker(self, name: str, block: dict[str, Any]) -> Maker | None:
         self.place = f"{self.path.name}, block {name!r}"
-        if not isinstance(block.get("rows"), list) or set(block) - {"rows", "model"}:
-            raise self._wrong("a block has rows and a model, and nothing else")
+        if not isinstance(block.get("rows"), list) or set(block) - {"rows", "model", "repeats"}:
+            raise self._wrong("a block has rows, a model and repeats, and nothing else")
         if (wanted := block.get("model")) is None:
             return None
         model = getattr(canonical, wanted, None)

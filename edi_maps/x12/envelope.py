@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Finding, Severity, Verdict, finding
@@ -143,8 +143,7 @@ def scan(data: bytes) -> list[Interchange]:
     return interchanges
 
 
-@dataclass(frozen=True, slots=True)
-class SetEnd:
+class SetEnd(NamedTuple):
     """A transaction set is complete; its group and its interchange are not yet."""
 
     interchange: Interchange
@@ -695,7 +694,7 @@ class _Reader:
             start=self.window.offset(segment.offset),
         )
         here = self.set.findings
-        if not re.fullmatch(r"[0-9A-Za-z]{3}", segment.get(1)):
+        if not _SET_CODE.fullmatch(segment.get(1)):
             here.append(self.finding("set_code_missing", segment, 1, position=1))
         if not 4 <= len(segment.get(2)) <= 9:
             here.append(self.finding("set_control_number_invalid", segment, 2, position=1))
@@ -815,6 +814,8 @@ class _Reader:
                 finding("line_break_in_segment", offset=self.first_break, count=self.breaks)
             )
 
+
+_SET_CODE: Final = re.compile(r"[0-9A-Za-z]{3}")
 
 _GS_RULES: Final = {
     1: (re.compile(r"[0-9A-Z]{2}"), "a functional identifier of two letters"),

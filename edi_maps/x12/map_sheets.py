@@ -40,6 +40,7 @@ def set_of(canonical_type: str) -> str | None:
     return next((code for code, kind in mapped().items() if kind == canonical_type), None)
 
 
+@cache
 def root_block(set_code: str) -> Block:
     """The block a transaction set of this kind starts with."""
     found = sheet(set_code)
@@ -54,9 +55,9 @@ def document(
     maker = block.maker
     if maker is None:
         return None
-    if (kind := mapped()[set_code]) != maker.model.model_fields["type"].default:
+    if (kind := _written_type(set_code)) is not None:
         data["type"] = kind
-    if lacking := sorted(maker.required.difference(data)):
+    if not maker.required <= data.keys():
         places = {
             cell.path[0]: (part.name, cell.keys[0])
             for part in block.order
@@ -64,7 +65,7 @@ def document(
             for cell in part.cells
             if cell.path
         }
-        for name in lacking:
+        for name in sorted(maker.required.difference(data)):
             segment_id, element = places.get(name, ("ST", 1))
             segment = next(iter(tree.all(segment_id)), [segment_id])
             reader.problem("value_missing", segment, element, None, expected=name.replace("_", " "))
@@ -75,3 +76,10 @@ def document(
             reader.source(data).inner["extra"] = left
     record: CanonicalRecord = maker.make(data)
     return record
+
+
+@cache
+def _written_type(set_code: str) -> str | None:
+    """The canonical type of a set where its record does not say it by itself, as two sets may share one record."""
+    maker, kind = root_block(set_code).maker, mapped()[set_code]
+    return None if maker is None or maker.model.model_fields["type"].default == kind else kind

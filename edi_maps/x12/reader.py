@@ -5,6 +5,7 @@ Lenient reading, strict verdicts: a record is made of whatever can be read, and 
 
 from __future__ import annotations
 
+import functools
 import gc
 import re
 import threading
@@ -97,8 +98,7 @@ def tree(transaction_set: TransactionSet, version: str) -> Loop | None:
     Args:
         version: GS08 of its group.
     """
-    nearest = nearest_version(transaction_set.code, version)
-    rules = None if nearest is None else guide(transaction_set.code, nearest)
+    rules, _ = _rules(transaction_set.code, version)
     if rules is None:
         return None
     return validate(cut(transaction_set.text, transaction_set.delimiters), rules, transaction_set.delimiters)[0]
@@ -189,17 +189,19 @@ def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[
         "offset": transaction_set.start,
         "value": code,
     }
-    version = nearest_version(code, group.version)
+    rules, expected_group = _rules(code, group.version)
     if code in ACKNOWLEDGMENTS:
         transaction_set.acknowledgment = read_functional_acknowledgment(transaction_set.segments)
-    if version is not None and (rules := guide(code, version)) is not None:
-        if group.functional_id and group.functional_id != group_of(code):
+    if rules is not None:
+        if group.functional_id and group.functional_id != expected_group:
             here.append(finding("set_not_in_group", **place, expected=group.functional_id))
         structural, meaning = _walk(transaction_set, pieces, rules, group.version)
-        if group.version[:6] != version and group.version:
+        if group.version[:6] != rules.version and group.version:
             # A guide for another version is a good reader and a poor judge.
             structural = [_warning(found) for found in structural]
-            here.append(finding("version_approximate", segment="ST", position=1, value=group.version, expected=version))
+            here.append(
+                finding("version_approximate", segment="ST", position=1, value=group.version, expected=rules.version)
+            )
     elif code not in ACKNOWLEDGMENTS and not any(found.code == "set_code_missing" for found in here):
         here.append(finding("set_not_supported", **place))
     if structural or meaning:
@@ -216,6 +218,13 @@ def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[
     transaction_set.verdict = verdict_of(transaction_set.findings) if here else Verdict.ACCEPTED
     if transaction_set.record is None and code not in ACKNOWLEDGMENTS:
         transaction_set.verdict = Verdict.REJECTED  # whatever the findings say, there is nothing to accept
+
+
+@functools.lru_cache(maxsize=1024)
+def _rules(code: str, version: str) -> tuple[Guide | None, str | None]:
+    """The guide to read a set by, and the group it belongs in."""
+    nearest = nearest_version(code, version)
+    return (None, None) if nearest is None else (guide(code, nearest), group_of(code))
 
 
 def _walk(

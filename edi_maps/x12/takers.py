@@ -403,10 +403,16 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
     """The taker of what becomes one entry of a list, or of a dictionary."""
     fits = fitting(part.name, part.where)
     field = part.field
+    known: dict[str, Any] = {}  #: what has been said before, and the record it made
+    shares = part.block.repeats and not traced
 
     def taker(reader: Reader, thing: Any, data: Data, left: Data, _taken: set[Part]) -> bool:
         if fits is not None and not fits(thing):
             return False
+        said = _said(thing) if shares else ""
+        if said and (record := known.get(said)) is not None:
+            data.setdefault(field, []).append(record)
+            return True
         entry: Data = {}
         inner: Data = {}
         before = len(reader.findings)
@@ -440,7 +446,11 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
                 if traced:
                     reader.source(entry).inner["extra"] = inner
                 inner = {}
-            entries.append(maker.make(entry))
+            entries.append(record := maker.make(entry))
+            if said and not inner and len(reader.findings) == before:
+                if len(known) >= _MAX_KNOWN:
+                    known.clear()
+                known[said] = record
         if inner:
             for address, value in inner.items():
                 left[f"{field}/{key}/{address}"] = value
@@ -450,6 +460,22 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
         return True
 
     return taker
+
+
+#: Different records of one kind that are kept to be shared.
+_MAX_KNOWN: Final = 2_000
+
+
+def _said(thing: Any) -> str:
+    """All that a segment or loop says, as one text; '' when that is too much to be said again."""
+    if type(thing) is list:
+        return "\x1d".join(thing)
+    lines = (
+        ["\x1d".join(segment) for _, segment in thing.everything()]
+        if thing.loops
+        else [*map("\x1d".join, thing.segments)]
+    )
+    return "\x1e".join(lines) if len(lines) <= 8 else ""
 
 
 def takes_texts(part: Texts, *, traced: bool) -> Taker:
