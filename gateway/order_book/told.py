@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, PurchaseOrderChange, Purpose
 from edi_maps.findings import Verdict
-from gateway.models import Document, DocumentState, OrderRevision
+from gateway.models import DeliveryState, Document, DocumentState, OrderRevision
 from gateway.order_book.amendments import amendment
 from gateway.order_book.lines import line_key
 from partners.profiles import Direction
@@ -41,16 +41,23 @@ def as_told(document: Document) -> dict[str, Any]:
     return {**whole, "revision": document.order_revision, "purpose": purpose, "ordered_on": record["ordered_on"]}
 
 
+def _is_known(document: Document) -> bool:
+    """Whether the supplier has read this, or will have read it before whatever leaves next."""
+    on_its_way = document.deliveries.exclude(state=DeliveryState.CANCELLED)
+    arrives = document.state == DocumentState.RELAYED or on_its_way.exists()
+    return arrives and document.acknowledged != Verdict.REJECTED
+
+
 def as_change(document: Document, record: PurchaseOrder) -> PurchaseOrderChange | None:
     """The order that ``document`` is to bring to its supplier, as the change to what the supplier knows of it.
 
     Returns:
-        None when there is nothing it could be the change of: the supplier knows no earlier revision, could not read the
-        last one, or was told last that the order is cancelled.
+        None when there is nothing it could be the change of: the supplier knows no earlier revision, does not get or could
+        not read the last one, or was told last that the order is cancelled.
     """
     order = document.order
-    last = told().filter(order=order, order_revision__lt=document.order_revision).exclude(pk=document.pk).first()
-    if order is None or last is None or last.acknowledged == Verdict.REJECTED:
+    last = told().filter(order=order, order_revision__lt=document.order_revision).first()
+    if order is None or last is None or not _is_known(last):
         return None
     known = canonical.load(as_told(last))
     if not isinstance(known, PurchaseOrder) or known.purpose is Purpose.CANCEL:

@@ -72,9 +72,10 @@ class TestChanges:
         line = change("POC*1*QI*120*80*EA*0.5*PE*VP*V-1").lines[0]
         assert (line.quantity, line.quantity_left, line.unit, line.price_basis) == (120, 80, "EA", "each")
 
-    def test_the_unit_is_the_first_component_of_a_composite(self):
-        record = change("POC*1*CA*5**EA>2*0.5", "CTT*1")
+    def test_the_unit_is_the_first_component_of_a_composite_and_the_others_are_kept(self):
+        record = change("POC*1*CA*5**EA>2*0.5")
         assert record.lines[0].unit == "EA"
+        assert "POC*1*CA*5**EA\x1f2*0.5" in written(record)
 
     @pytest.mark.parametrize(
         ("sent", "meant"),

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from edi_maps import canonical, x12
 from edi_maps.canonical import LineAction, PurchaseOrderChange
 from gateway.models import Delivery, Document, ExceptionCase, Order, OrderLine
-from gateway.pipeline import decide
+from gateway.pipeline import decide, escalate
 from partners import onboarding
 from tests.gateway.erp.contract import Placed
 from tests.gateway.erp.counterpart import order_record
@@ -123,6 +124,20 @@ class TestChangesLeave:
     def test_an_order_the_supplier_could_not_read_is_sent_whole_at_its_next_change(self, order, erp):
         Document.objects.filter(code="850").update(acknowledged="rejected")
         erp.change(order, "120")
+        poll_erp()
+        assert [one.code for one in sent()] == ["850", "850"]
+
+    def test_an_order_whose_delivery_was_given_up_is_sent_whole_at_its_next_change(
+        self, connection, erp, acme, supplier, drain
+    ):
+        onboarding.set_up({"code": "ACME", "agreements": CHANGES})
+        supplier.answer = lambda headers, body: (403, {}, b"")
+        placed = erp.release()
+        poll_erp()
+        drain()
+        escalate.sweep(now=timezone.now())
+        decide.close(ExceptionCase.objects.get(), actor="ann", note="sent by mail")
+        erp.change(placed, "120")
         poll_erp()
         assert [one.code for one in sent()] == ["850", "850"]
 
