@@ -324,7 +324,10 @@ class Maker:
                 values[name] = tuple(entries)
         for name, maker in self._nested:
             if name in values:
-                values[name] = maker.make(values[name])
+                if maker.required <= values[name].keys():
+                    values[name] = maker.make(values[name])
+                else:  # what it is about was refused, which is a finding: the rest says nothing without it
+                    del values[name]
         for name in self._fresh:
             if name not in values:
                 values[name] = {}

@@ -443,6 +443,11 @@ class TestShipNotices:
         record = notice("HL*1**S", bsn="BSN*00*SHP-1*20261130*14153025")
         assert record.created_at == datetime(2026, 11, 30, 14, 15, 30, 250_000, tzinfo=UTC)
 
+    def test_a_weight_whose_value_is_refused_is_no_half_weight(self):
+        record = notice("HL*1**S", "TD1*CTN*2****G*ten*LB", "HL*2*1*P", "TD1*CTN*1****G**LB", "MAN*GM*1")
+        assert record.weight is None
+        assert record.packages[0].weight is None
+
     def test_levels_of_an_unknown_kind_are_kept_where_they_hang(self):
         record = notice("HL*1**S", "HL*2*1*I", "LIN*1*BP*B1", "SN1**5*EA", "HL*3*2*F", "LIN*1*BP*B1-A")
         assert record.items[0].extra == {"HL": [["HL", "3", "2", "F"], ["LIN", "1", "BP", "B1-A"]]}
