@@ -20,7 +20,7 @@ from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
 from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
-from edi_maps.x12.segments import Loop, cut
+from edi_maps.x12.segments import Loop, cut, is_padded
 from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
 from edi_maps.x12.validation import validate
 
@@ -235,7 +235,8 @@ def _walk(
     short_dates = bool(version) and version[:6] < _EIGHT_DIGIT_DATES
     building = None if code in ACKNOWLEDGMENTS else records.building(code, delimiters.component)
     take = None if building is None else building.take
-    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, take=take)
+    padded = is_padded(transaction_set.text, delimiters)
+    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, padded=padded, take=take)
     if building is None:
         missing = (
             []

@@ -104,6 +104,21 @@ def cut(text: str, delimiters: Delimiters) -> list[str]:
     return pieces
 
 
+def is_padded(text: str, delimiters: Delimiters) -> bool:
+    """Whether any element of ``text`` may begin or end with a blank of whatever kind."""
+    separator = delimiters.element
+    return (
+        f" {separator}" in text
+        or f"{separator} " in text
+        or not text.isascii()
+        or any(blank in text for blank in _ODD_BLANKS if blank != separator and blank != delimiters.segment)
+    )
+
+
+#: What Python takes for blank beside the space; in a line, so without the line breaks around segments.
+_ODD_BLANKS: Final = "\t\v\f\x1c\x1d\x1e\x1f"
+
+
 def places(text: str, delimiters: Delimiters) -> list[tuple[int, int]]:
     """Where in ``text`` each segment of ``cut`` starts and ends, its terminator not included."""
     blanks = _blanks(delimiters)

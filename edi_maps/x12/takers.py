@@ -55,12 +55,8 @@ class _ValuesSource:
         return name
 
     def condition(self, conditions: tuple[Condition, ...]) -> str:
-        """The test of conditions as an expression."""
-        if (simple := _simple(self.part.name, conditions)) is None:
-            return f"{self.name(fitting(self.part.name, conditions))}(thing)"
-        key, wanted = simple
-        asked = f"sent[{key}].strip()" if wanted is None else f"sent[{key}].strip() in {self.name(wanted)}"
-        return f"size > {key} and {asked}"
+        """The test of conditions as an expression over ``thing``, ``sent`` and ``size``."""
+        return _expression(self.part.name, conditions, self.name)
 
     def compile(self) -> Taker:
         part, pairs = self.part, self.part.pairs
@@ -106,8 +102,8 @@ class _ValuesSource:
         first, second = (self.name(name) for name in pairs.names)
         add(f"  entries = data.get({self.name(field)}, [])")
         add(f"  for number in range({pairs.first}, size if size <= {pairs.upto} else {pairs.upto}, 2):")
-        add("   qualifier = sent[number].strip()")
-        add("   value = sent[number + 1].strip() if number + 1 < size else ''")
+        add("   qualifier = sent[number]")
+        add("   value = sent[number + 1] if number + 1 < size else ''")
         add(f"   if value and qualifier and {known}:")
         if decode is not None:
             add(f"    try: value = {self.name(decode)}(value)")
@@ -126,24 +122,26 @@ class _ValuesSource:
 
     def plain(self, number: int, cell: Cell, weight: int) -> None:
         """A row that fills a field of the record or of a record nested in it."""
-        add = self.lines.append
+        self.lines.append(f" if size > {number} and (value := sent[{number}]):")
+        self.lines.append(f"  used += {weight}")
+        self.assign(number, cell, "  ")
+
+    def assign(self, number: int, cell: Cell, indent: str) -> None:
+        """Take ``value`` for the field of a row, as it comes or through its type."""
         *within, field = (self.name(step) for step in cell.path)
         target = f"data.setdefault({within[0]}, {{}})" if within else "data"
-        add(f" if size > {number} and (value := sent[{number}].strip()):")
-        add(f"  used += {weight}")
         if cell.decode is None:
-            add(f"  {target}[{field}] = value")
+            self.lines.append(f"{indent}{target}[{field}] = value")
         else:
-            add("  try:")
-            add(f"   {target}[{field}] = {self.name(cell.decode)}(value)")
-            add(f"  except ValueError: refuse(reader, part, sent, {number}, value, left)")
-        self.trace(number, cell)
+            self.lines.append(f"{indent}try: {target}[{field}] = {self.name(cell.decode)}(value)")
+            self.lines.append(f"{indent}except ValueError: refuse(reader, part, sent, {number}, value, left)")
+        self.trace(number, cell, indent)
 
     def special(self, number: int, cell: Cell, weight: int) -> None:
         """Any other row. What is said once more, and what stands beside nothing, is settled here; the rest by ``_take_cell``."""
         add = self.lines.append
         address = self.name(f"{self.part.label}{number:02d}")
-        add(f" if size > {number} and (value := sent[{number}].strip()):")
+        add(f" if size > {number} and (value := sent[{number}]):")
         add(f"  used += {weight}")
         otherwise = "if"
         if cell.when:
@@ -152,9 +150,12 @@ class _ValuesSource:
             self.trace_left(number, address)
             otherwise = "elif"
         keeps = _keeps_code(self.part, cell)
-        simple = not (cell.when or cell.again) and cell.const is None and cell.keys == (number,)
-        if keeps and simple and len(cell.path) == 1:
+        if keeps and not (cell.when or cell.again) and _is_simple(number, cell) and len(cell.path) == 1:
             self.closed_code(number, cell, address)
+            return
+        if cell.when and not (cell.again or keeps) and _is_simple(number, cell):
+            add("  else:")
+            self.assign(number, cell, "   ")
             return
         if cell.again:
             add(f"  {otherwise} data.get({self.name(cell.path[0])}) != value:")
@@ -190,13 +191,13 @@ class _ValuesSource:
         returning = frozenset(code for code in codes if codes.returns(code))
         add(f"  data[{self.name(cell.path[0])}] = {self.name(codes)}[value]")
         add(f"  if value not in {self.name(returning)}: left[{address}] = value")
-        self.trace(number, cell)
+        self.trace(number, cell, "  ")
         self.trace_left(number, address)
 
-    def trace(self, number: int, cell: Cell) -> None:
+    def trace(self, number: int, cell: Cell, indent: str) -> None:
         if self.traced:
             path = self.name("/".join(str(step) for step in cell.path))
-            self.lines.append(f"  reader.source(data).values[{path}] = (sent, {number})")
+            self.lines.append(f"{indent}reader.source(data).values[{path}] = (sent, {number})")
 
     def trace_left(self, number: int, address: str) -> None:
         if self.traced:
@@ -230,13 +231,17 @@ def _laid_out(part: Values) -> tuple[list[tuple[int, Cell, int]], list[tuple[int
         for number in numbers:
             weight = 0 if number in counted else 1
             counted.add(number)
-            simple = cell.keys == (number,) and not (cell.when or cell.again or cell.const is not None)
-            match cell.path:
-                case (str(),) | (str(), str()) if simple and not _keeps_code(part, cell):
-                    plain.append((number, cell, weight))
-                case _:
-                    special.append((number, cell, weight))
+            if _is_simple(number, cell) and not (cell.when or cell.again or _keeps_code(part, cell)):
+                plain.append((number, cell, weight))
+            else:
+                special.append((number, cell, weight))
     return plain, special, known
+
+
+def _is_simple(number: int, cell: Cell) -> bool:
+    """Whether a row takes one whole element for a field of the record or of a record nested in it."""
+    named = len(cell.path) in (1, 2) and all(isinstance(step, str) for step in cell.path)
+    return named and cell.keys == (number,) and cell.const is None
 
 
 def _keeps_code(part: Values, cell: Cell) -> bool:
@@ -260,7 +265,7 @@ def _leave(reader: Reader, address: str, sent: list[str], number: int, value: An
 
 def _keep_rest(reader: Reader, label: str, sent: list[str], known: set[int], left: Data) -> None:
     for number in range(1, len(sent)):
-        if number not in known and (value := sent[number].strip()):
+        if number not in known and (value := sent[number]):
             _leave(reader, f"{label}{number:02d}", sent, number, reader.as_sent(value), left)
 
 
@@ -304,7 +309,7 @@ def _take_cell(
                 _leave(reader, address, sent, number, value, left)
             return
         other = cell.keys[1]
-        raw = (value, sent[other].strip() if other < len(sent) else "")
+        raw = (value, sent[other] if other < len(sent) else "")
     if isinstance(key, tuple):
         components = value.split(reader.component or COMPONENT)
         raw = components[key[1] - 1] if key[1] <= len(components) else ""
@@ -342,13 +347,13 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
     entries: list[Any] = []
     shared: Data = {}
     for field, key in pairs.shared.items():
-        if key < size and (value := sent[key].strip()):
+        if key < size and (value := sent[key]):
             shared[field] = value
     used = 0
     at = len(data.get(pairs.field, ())) if pairs.field is not None else 0
     for number in range(start, size if size <= pairs.upto else pairs.upto, 2):
-        qualifier = sent[number].strip()
-        value = sent[number + 1].strip() if number + 1 < size else ""
+        qualifier = sent[number]
+        value = sent[number + 1] if number + 1 < size else ""
         if qualifier and value:
             used += 2
             if qualifier in into:
@@ -498,14 +503,14 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
             single is not None
             and single < len(sent)
             and len(sent) - sent.count("") == filled
-            and (value := sent[single].strip())
+            and (value := sent[single])
         ):
             if part.is_list:
                 data.setdefault(address, []).append(value)
             else:
                 data[address] = f"{data[address]}\n{value}" if address in data else value
             return True
-        values = [value for number in keys if number < len(sent) and (value := sent[number].strip())]
+        values = [value for number in keys if number < len(sent) and (value := sent[number])]
         more: Data = {}
         if len(values) + len(known) + 1 != len(sent) - sent.count(""):
             _keep_rest(reader, part.label, sent, all_known, more)
@@ -518,9 +523,7 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
         if values:
             before = take(data, part.field)
             if traced:
-                for place, number in enumerate(
-                    number for number in keys if number < len(sent) and sent[number].strip()
-                ):
+                for place, number in enumerate(number for number in keys if number < len(sent) and sent[number]):
                     at = f"{address}/{len(before or ()) + place}" if part.is_list else address
                     reader.source(data).values.setdefault(at, (sent, number))
             if part.is_list:
@@ -536,31 +539,42 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
 ANY: Final = frozenset({"*", "#", ""})
 
 
-def _simple(part_name: str, conditions: tuple[Condition, ...]) -> tuple[int, frozenset[str] | None] | None:
-    """The element of the segment itself that the only condition asks for, and the values it may have (None: any).
-
-    Most conditions are of this kind; None: these are not.
-    """
-    if len(conditions) == 1:
-        [(name, key, wanted)] = conditions
-        if name == part_name and isinstance(key, int) and (wanted == {"*"} or not wanted & ANY):
-            return key, None if wanted == {"*"} else wanted
-    return None
+def _expression(part_name: str, conditions: tuple[Condition, ...], name: Callable[[Any], str]) -> str:
+    """The test of conditions as source over ``thing``, ``sent`` and ``size``; ``name`` names a value in it."""
+    tests = []
+    for condition in conditions:
+        segment, key, wanted = condition
+        listed = name(wanted - {"*", "#"})
+        if segment != part_name or not isinstance(key, int):
+            tests.append(f"{name(holds)}({name((condition,))}, thing)")
+        elif "*" in wanted:
+            tests.append("True" if "" in wanted else f"size > {key} and sent[{key}]")
+        elif "#" in wanted:
+            number = f"sent[{key}] in {listed} or sent[{key}].isascii() and sent[{key}].isdecimal()"
+            tests.append(f"size <= {key} or {number}" if "" in wanted else f"size > {key} and ({number})")
+        elif "" in wanted:
+            tests.append(f"size <= {key} or sent[{key}] in {listed}")
+        else:
+            tests.append(f"size > {key} and sent[{key}] in {listed}")
+    return " and ".join(f"({test})" for test in tests) or "True"
 
 
 def fitting(part_name: str, conditions: tuple[Condition, ...]) -> Callable[[Any], bool] | None:
-    """The test of a ``where`` or ``when``; None when there is none."""
+    """The test of a ``where`` for a segment or loop; None when there is none."""
     if not conditions:
         return None
-    if (simple := _simple(part_name, conditions)) is None:
-        return lambda thing: holds(conditions, thing)
-    key, wanted = simple
+    scope: dict[str, Any] = {}
 
-    def fits(thing: Any) -> bool:
-        sent = thing if type(thing) is list else thing.segments[0]
-        if len(sent) <= key:
-            return False
-        value = sent[key].strip()
-        return bool(value) if wanted is None else value in wanted
+    def name(value: Any) -> str:
+        scope[f"c{len(scope)}"] = value
+        return f"c{len(scope) - 1}"
 
+    lines = (
+        "def fits(thing):",
+        " sent = thing if type(thing) is list else thing.segments[0]",
+        " size = len(sent)",
+        f" return bool({_expression(part_name, conditions, name)})",
+    )
+    exec(compile("\n".join(lines), f"<where of {part_name}>", "exec"), scope)  # noqa: S102 - from our own sheets
+    fits: Callable[[Any], bool] = scope["fits"]
     return fits

@@ -30,6 +30,7 @@ def validate(
     delimiters: Delimiters,
     *,
     short_dates: bool = False,
+    padded: bool = True,
     take: Take | None = None,
 ) -> tuple[Loop, list[Finding]]:
     """Read the segments of one set, ST to SE, by ``guide``.
@@ -37,6 +38,7 @@ def validate(
     Args:
         pieces: the segments as ``segments.cut`` returns them.
         short_dates: dates of six digits are allowed (versions before 004010).
+        padded: elements may have blanks around them, which are taken off in the tree.
         take: takes loops out of the tree while it grows, so that a set of any length is never held as a whole.
 
     Returns:
@@ -44,7 +46,7 @@ def validate(
         Findings say the position of their segment; the byte offset is for the caller to add, who knows the file.
     """
     walk = _Walk(guide, delimiters, short_dates, take)
-    walk.run(pieces)
+    walk.run(pieces, padded=padded)
     return walk.root, walk.findings
 
 
@@ -63,7 +65,7 @@ class _Walk:
         self.counts: dict[tuple[int, str], int] = {}  #: loops so far, by parent and kind
         self.seen: dict[str, int] = {}  #: loops of the root so far, by kind
 
-    def run(self, pieces: Sequence[str]) -> None:
+    def run(self, pieces: Sequence[str], *, padded: bool) -> None:
         """The hot loop: per good segment one look-up for the place and one match for the content."""
         patterns = _patterns(self.guide, self.delimiters, self.short_dates)
         separator = self.delimiters.element
@@ -78,6 +80,8 @@ class _Walk:
             position += 1
             elements = piece.split(separator)
             identifier = elements[0]
+            if padded:
+                elements = [identifier, *(element.strip() for element in elements[1:])]
             edge = edges.get(identifier)
             if edge is None or (identifier == "HL" and levels):
                 self.position, self.segment = position, elements
@@ -141,7 +145,9 @@ class _Walk:
             match = patterns[node.index] or self.pattern(patterns, node)
             if match(piece) is None:
                 self.position, self.segment = position, elements
-                for fault in faults(node, Segment(elements), self.delimiters, short_dates=self.short_dates):
+                for fault in faults(
+                    node, Segment(piece.split(separator)), self.delimiters, short_dates=self.short_dates
+                ):
                     self.report_fault(fault)
         self.position, self.segment = position + 1, [""]
         if node.id != "SE" and position and (closing := edges.get("SE")):
