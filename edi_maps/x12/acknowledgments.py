@@ -230,8 +230,9 @@ class _Writer:
         return ["AK1", _fitted(group.functional_id, 2, 2), number, *self.version_told(group.version, 12)]
 
     def version_told(self, theirs: str, longest: int) -> list[str]:
-        told = _plain(theirs, longest) if self.version >= "005010" else ""
-        return [told] if told else []
+        """AK103 and AK203, from 005010 on: as sent, or not at all when that cannot be repeated."""
+        told = self.version >= "005010" and theirs and _plain(theirs, longest) == theirs
+        return [theirs] if told else []
 
     def group_codes(self, group: Group) -> list[str]:
         said = [group_code(found, self.version) for found in group.findings if found.severity is not Severity.NOTE]

@@ -134,9 +134,11 @@ def test_a_file_without_isa_has_nobody_to_answer():
     assert acknowledge(read(wire(transaction_set(*ORDER)))[0], envelope()) is None
 
 
-def test_in_005010_the_version_is_repeated():
-    said = answer((FIXTURES / "850_5010.edi").read_bytes(), version="005010")
-    assert said[0] == "AK1*PO*102*005010"
+def test_in_005010_the_version_and_the_guide_are_repeated():
+    data = (FIXTURES / "850_5010.edi").read_bytes().replace(b"ST*850*0001", b"ST*850*0001*005010X9")
+    assert answer(data, version="005010")[:2] == ["AK1*PO*102*005010", "AK2*850*0001*005010X9"]
+    assert answer(data, version="004010")[:2] == ["AK1*PO*102", "AK2*850*0001"]
+    assert answer(data.replace(b"X9", b"-9"), version="005010")[1] == "AK2*850*0001"
 
 
 def test_what_a_stranger_sent_cannot_break_the_answer():
