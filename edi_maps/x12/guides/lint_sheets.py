@@ -78,6 +78,8 @@ def _block_faults(block: Block, scopes: Mapping[str, list[_Scope]], known: _Scop
         yield "place", words
     for words in _double_faults(block):
         yield "double", words
+    for words in _half_faults(block):
+        yield "half", words
     if not any(scope.across_levels for of in scopes.values() for scope in of):
         for words in _required_faults(block):
             yield "required", words
@@ -278,6 +280,38 @@ def _read_paths(block: Block) -> list[tuple[Any, ...]]:
         elif isinstance(part, Entries):
             paths.append((part.field,))
     return paths
+
+
+def _half_faults(block: Block) -> Iterator[str]:
+    """Rows that fill a nested record without the field it must have: what they read would be lost.
+
+    A unit says nothing without its quantity: the row of the unit holds only ``when`` the quantity is there.
+    """
+    cells = [
+        (part, cell)
+        for part in block.order
+        if isinstance(part, Values) and part.reads
+        for cell in part.cells
+        if cell.reads and len(cell.path) > 1 and all(isinstance(step, str) for step in cell.path)
+    ]
+    for part, cell in cells:
+        model = _model_at(block, cell.path[:-1])
+        for name in [name for name, info in model.model_fields.items() if info.is_required()] if model else ():
+            beside = [
+                other.keys[0]
+                for other_part, other in cells
+                if other_part.name == part.name and other.path == (*cell.path[:-1], name)
+            ]
+            if cell.path[-1] != name and not any((part.name, key) == when[:2] for key in beside for when in cell.when):
+                yield f"{_written(part.name, cell.keys[0])} is read where there may be no {'.'.join(cell.path[:-1])}.{name}"
+
+
+def _model_at(block: Block, path: tuple[str, ...]) -> type[BaseModel] | None:
+    """The nested record at a path; None for a dictionary."""
+    model = block.maker.model if block.maker is not None else None
+    for name in path:
+        model = shape_of(model.model_fields[name].annotation).model if model is not None else None
+    return model
 
 
 def _double_faults(block: Block) -> Iterator[str]:
