@@ -279,59 +279,57 @@ class Maker:
         #: All fields in their order; what is required is in the values and replaces its place holder.
         self._template = {name: None if info.is_required() else info.default for name, info in fields.items()}
         self._fresh = tuple(name for name, default in self._template.items() if isinstance(default, dict))
+        self.names = set(fields)
         kinds = {name: shape_of(info.annotation) for name, info in fields.items()}
-        self._names = set(fields)
         self._tuples = tuple(
             (name, Maker(kind.model) if kind.model else None) for name, kind in kinds.items() if kind.many
         )
         self._nested = tuple(
             (name, Maker(kind.model)) for name, kind in kinds.items() if kind.model is not None and not kind.many
         )
-
+        #: Makes a record of a value for every field, which the caller gives away.
+        self.make_whole = self._constructor()
         # Nothing to turn into a tuple, a record or a dictionary of its own: most of the many small records of a document.
         flat = not (self._tuples or self._nested or self._fresh)
-        #: Makes the record of these values, which the caller gives away.
+        #: Makes the record of these values.
         self.make: Callable[[dict[str, Any]], Any] = self._make_flat() if flat else self._make
 
-    def _make_flat(self) -> Callable[[dict[str, Any]], Any]:
-        model, template, names = self.model, self._template, self._names
+    def _constructor(self) -> Callable[[dict[str, Any]], Any]:
+        # What is looked up once more for every record costs as much as making it.
+        model, names = self.model, self.names
+        new, set_state, set_fields, set_extra, set_private = _NEW, _SET_STATE, _SET_FIELDS, _SET_EXTRA, _SET_PRIVATE
 
-        def make(values: dict[str, Any]) -> Any:
-            record = _NEW(model)
-            _SET_STATE(record, template | values)
+        def make_whole(state: dict[str, Any]) -> Any:
+            record = new(model)
+            set_state(record, state)
             # Shared by all records of the class: they are frozen, and a copy takes a copy of it.
-            _SET_FIELDS(record, names)
-            _SET_EXTRA(record, None)
-            _SET_PRIVATE(record, None)
+            set_fields(record, names)
+            set_extra(record, None)
+            set_private(record, None)
             return record
 
-        return make
+        return make_whole
+
+    def _make_flat(self) -> Callable[[dict[str, Any]], Any]:
+        template, make_whole = self._template, self.make_whole
+        return lambda values: make_whole(template | values)
 
     def _make(self, values: dict[str, Any]) -> Any:
-        record = _NEW(self.model)
-        _SET_STATE(record, self._template | self._finished(values))
-        _SET_FIELDS(record, self._names)
-        _SET_EXTRA(record, None)
-        _SET_PRIVATE(record, None)
-        return record
-
-    def _finished(self, values: dict[str, Any]) -> dict[str, Any]:
+        state = self._template | values
         for name, entry_maker in self._tuples:
             if name in values:
                 entries = values[name]
                 if entry_maker is not None and dict in map(type, entries):
                     entries = [entry_maker.make(entry) if type(entry) is dict else entry for entry in entries]
-                values[name] = tuple(entries)
+                state[name] = tuple(entries)
         for name, maker in self._nested:
             if name in values:
-                if maker.required <= values[name].keys():
-                    values[name] = maker.make(values[name])
-                else:  # what it is about was refused, which is a finding: the rest says nothing without it
-                    del values[name]
+                # Without what it is about, which was refused and is a finding, the rest says nothing.
+                state[name] = maker.make(values[name]) if maker.required <= values[name].keys() else None
         for name in self._fresh:
             if name not in values:
-                values[name] = {}
-        return values
+                state[name] = {}
+        return self.make_whole(state)
 
 
 #: The slots of a pydantic model, set directly: half the time of making a record goes into looking them up by name.

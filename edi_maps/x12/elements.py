@@ -33,7 +33,8 @@ def read_day(text: str) -> date:
 @lru_cache(maxsize=4096)
 def read_number(text: str) -> Decimal:
     """A decimal as X12 writes it; also ``+5``, ``20.`` and ``.01``, which are common. Raises ValueError for all else."""
-    if not _NUMBER.fullmatch(text) or len(text) > 30:
+    # Whole numbers need no closer look, and most numbers are.
+    if not ((text.isdigit() and text.isascii()) or _NUMBER.fullmatch(text)) or len(text) > 30:
         raise ValueError(text)
     return Decimal(text)
 

@@ -80,7 +80,8 @@ class Reader:
         if isinstance(scope, Loop):
             self.walk(block, scope, data, left, set())
             return
-        if not self.hand(block, scope[0], scope, scope, data, left, set()):
+        takers = self.plans(block).get(scope[0])
+        if takers is None or not self.hand(takers, scope, scope, data, left, set()):
             self.keep(scope, left)
 
     def walk(self, block: Block, scope: Loop, data: Data, left: Data, taken: set[Part]) -> None:
@@ -107,18 +108,18 @@ class Reader:
         those of its segments."""
         if loop.id not in block.entered or not loop.segments:
             self.walk(block, loop, data, left, taken)
-        elif not self.hand(block, loop.id, loop, loop.segments[0], data, left, taken):
+            return
+        takers = self.plans(block).get(loop.id)
+        if takers is None or not self.hand(takers, loop, loop.segments[0], data, left, taken):
             self.keep(loop, left)
 
     def hand(
-        self, block: Block, name: str, thing: Any, first: list[str], data: Data, left: Data, taken: set[Part]
+        self, takers: Takers, thing: Loop | list[str], first: list[str], data: Data, left: Data, taken: set[Part]
     ) -> bool:
-        """Hand a segment or a loop, which begins with the segment ``first``, to the takers of its name; whether one took it."""
-        takers = self.plans(block).get(name)
-        if takers is not None:
-            for taker in takers.get(first[1] if len(first) > 1 else "") or takers[None]:
-                if taker(self, thing, data, left, taken):
-                    return True
+        """Offer a segment or a loop, which begins with the segment ``first``, to the takers; whether one took it."""
+        for taker in takers.get(first[1] if len(first) > 1 else "") or takers[None]:
+            if taker(self, thing, data, left, taken):
+                return True
         return False
 
     def plans(self, block: Block) -> Mapping[str, Takers]:

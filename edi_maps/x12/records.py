@@ -66,6 +66,7 @@ class DocumentBuilding:
         self.data: dict[str, Any] = {}
         self._set_code = set_code
         self._block = root_block(set_code)
+        self._plans = self.reader.plans(self._block)
         self._early = _early(set_code)
         self._left: dict[str, Any] = {}
         self._taken: set[Part] = set()
@@ -74,7 +75,8 @@ class DocumentBuilding:
         if loop.id not in self._early:
             return False
         self.reader.within(loop)
-        self.reader.enter(self._block, loop, self.data, self._left, self._taken)
+        if not self.reader.hand(self._plans[loop.id], loop, loop.segments[0], self.data, self._left, self._taken):
+            self.reader.keep(loop, self._left)
         return True
 
     def finish(self, tree: Loop) -> CanonicalRecord | None:
@@ -95,8 +97,8 @@ def _early(set_code: str) -> frozenset[str]:
             by_field.setdefault(name, set()).add(part.name)
     return frozenset(
         name
-        for name in block.entered
-        if all(isinstance(part, Entries) and by_field[part.field] == {name} for part in block.parts.get(name, ()))
+        for name, parts in block.parts.items()
+        if name in block.entered and all(isinstance(part, Entries) and by_field[part.field] == {name} for part in parts)
     )
 
 

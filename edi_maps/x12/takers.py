@@ -110,7 +110,8 @@ class _ValuesSource:
             add("    except ValueError: pass")
             add("    else:")
         indent = "     " if decode is not None else "    "
-        add(f"{indent}entries.append({self.name(maker.make)}({{{first}: {kind}, {second}: value}}))")
+        make = self.name(maker.make_whole if maker.names == set(pairs.names) else maker.make)
+        add(f"{indent}entries.append({make}({{{first}: {kind}, {second}: value}}))")
         add(f"{indent}used += 2")
         add(f"{indent}continue")
         add("   elif not value and not qualifier: continue")
@@ -408,8 +409,9 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
     """The taker of what becomes one entry of a list, or of a dictionary."""
     fits = fitting(part.name, part.where)
     field = part.field
+    block, maker = part.block, part.block.maker
     known: dict[str, Any] = {}  #: what has been said before, and the record it made
-    shares = part.block.repeats and not traced
+    shares = block.repeats and not traced
 
     def taker(reader: Reader, thing: Any, data: Data, left: Data, _taken: set[Part]) -> bool:
         if fits is not None and not fits(thing):
@@ -421,9 +423,10 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
         entry: Data = {}
         inner: Data = {}
         before = len(reader.findings)
-        block = part.block
-        reader.fill(block, thing, entry, inner)
-        maker = block.maker
+        if type(thing) is list:
+            reader.fill(block, thing, entry, inner)
+        else:
+            reader.walk(block, thing, entry, inner, set())
         key: Any
         if maker is None:
             place = data.setdefault(field, {})
