@@ -23,7 +23,7 @@ from edi_maps.x12.received_acknowledgments import (
 )
 from edi_maps.x12.segments import Delimiters, Loop, Segment
 from edi_maps.x12.structure import group_of
-from edi_maps.x12.writer import Envelope, envelop, write
+from edi_maps.x12.writer import Envelope, envelop, read_back, write
 
 __all__ = [
     "Delimiters",
@@ -41,6 +41,7 @@ __all__ = [
     "group_of",
     "interchange_acknowledgment",
     "read",
+    "read_back",
     "read_interchange_acknowledgment",
     "reply_envelope",
     "scan",

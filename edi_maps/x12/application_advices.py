@@ -15,8 +15,8 @@ from typing import Final
 from edi_maps.canonical import Advice, AdviceLevel, AdviceProblem, AdviceVerdict, ApplicationAdvice, Note
 from edi_maps.findings import Actor, Finding, Severity, finding
 from edi_maps.mapping import wrapped
+from edi_maps.x12.latin_1 import in_latin_1
 from edi_maps.x12.structure import code_meaning, data_element
-from edi_maps.x12.writer import in_latin_1
 
 #: Findings of one document that are told; more of them tell nobody anything.
 MAX_PROBLEMS: Final = 200

@@ -88,7 +88,7 @@ TYPES: Final[Mapping[str, ValueType]] = {
 
 @lru_cache
 def _implied(places: int) -> ValueType:
-    """Numbers whose last ``places`` digits stand behind a decimal point that is not sent: element types N1 to N9."""
+    """Numbers whose last ``places`` digits stand behind a decimal point that is not sent: element types N0 to N9."""
 
     def decode(text: str) -> Decimal:
         # Who sends the point has said where it is, against the standard; validation finds it, the amount is still the amount.
@@ -103,14 +103,14 @@ def _implied(places: int) -> ValueType:
             raise ValueError(f"{value} has more than {places} decimals, and there is no room for them")
         return str(int(whole + fraction[:places].ljust(places, "0")))
 
-    return ValueType(decode, encode, "value_not_number")
+    return ValueType(decode if places else read_number, encode, "value_not_number")
 
 
 def type_at(kind: str, segment: str, key: Key) -> ValueType:
     """How a value stands in an element: a number as its data element says, all else by ``kind`` alone."""
     if kind == "number":
         element = element_at(segment, *key) if isinstance(key, tuple) else element_at(segment, key)
-        if element is not None and element.kind[:1] == "N" and element.kind != "N0":
+        if element is not None and element.kind[:1] == "N":
             return _implied(int(element.kind[1:]))
     return TYPES[kind]
 

@@ -38,7 +38,7 @@ from edi_maps.canonical import (
 )
 from edi_maps.mapping import Entries, Part, grouped
 from edi_maps.x12 import receiving_advices, ship_notices
-from edi_maps.x12.composition import Writer
+from edi_maps.x12.composition import Origin, Writer
 from edi_maps.x12.extraction import Reader
 from edi_maps.x12.map_sheets import document, mapped, root_block, set_of, sheet
 from edi_maps.x12.segments import Loop
@@ -137,18 +137,32 @@ def segments(record: CanonicalRecord, version: str) -> tuple[str, str, list[list
     set_code = set_of(record.type)
     if set_code is None:
         raise ValueError(f"type: there is no X12 map sheet for {record.type!r}")
-    settings = sheet(set_code).settings
-    data: dict[str, Any] = record.model_dump(exclude_none=True)
     writer = Writer(version)
+    _write(record, set_code, writer)
+    return str(sheet(set_code).settings["functional_id"]), set_code, writer.segments
+
+
+def origins(record: CanonicalRecord, version: str) -> list[Origin]:
+    """Where in the record each of the ``segments`` comes from; asked for when one of them cannot leave.
+
+    Raises:
+        ValueError: as for ``segments``.
+    """
+    writer = Writer(version, traced=True)
+    _write(record, set_of(record.type) or "", writer)
+    return writer.origins
+
+
+def _write(record: CanonicalRecord, set_code: str, writer: Writer) -> None:
+    data: dict[str, Any] = record.model_dump(exclude_none=True)
     if set_code == "856":
         ship_notices.write(data, writer)
     else:
-        if counted := settings.get("count"):
+        if counted := sheet(set_code).settings.get("count"):
             data.setdefault("totals", {}).setdefault("line_count", len(data.get(counted, ())))
         if prepare := _PREPARATIONS.get(set_code):
             prepare(data)
         writer.write(root_block(set_code), data, grouped(data.get("extra", {})), "")
-    return str(settings["functional_id"]), set_code, writer.segments
 
 
 # -- 855 and 865

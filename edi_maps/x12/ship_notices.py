@@ -454,9 +454,8 @@ def write(data: dict[str, Any], writer: Writer) -> None:
     for number, parent, level in levels:
         writer.segments.append(["HL", str(number), str(parent or ""), level.code, "1" if level.children else "0"])
         own = extra if level.code == "S" else grouped(level.values.get("extra", {}))
-        try:
-            writer.write(blocks[_BLOCKS[level.code]], level.values, own, "")
-        except ValueError as exc:
-            raise ValueError(f"{_name_of(level)}{exc}") from exc
+        writer.prefix = _name_of(level)
+        writer.write(blocks[_BLOCKS[level.code]], level.values, own, "")
+    writer.prefix = ""
     totals = {"line_count": len(levels)} | data.get("totals", {})
     writer.write(blocks["totals"], {"totals": totals}, extra, "")

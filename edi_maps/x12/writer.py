@@ -4,43 +4,34 @@ Segments are lists of text, identifier first, and know nothing of separators: a 
 ``COMPONENT``, and the envelope decides which byte that becomes. No clock and no counter here: the time and every control
 number come with the ``Envelope``.
 
-A value must never break the structure around it. Free text (descriptions, names, notes: ``TEXT``) gives way: a separator or
-control character in it becomes a blank. Anything else identifies something, and a part number or an amount with a character
-changed is another part number: it is refused.
+A value must never break the structure around it. Free text (descriptions, names, notes: elements of type TX in the tables of
+the guides) gives way: a separator or control character in it becomes a blank. Anything else identifies something, and a part
+number or an amount with a character changed is another part number: it is refused.
+
+Nothing leaves that we would refuse ourselves: ``write`` has our own engine read what it has written, and names the field that
+cannot be said.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from edi_maps.canonical import CanonicalRecord
+from edi_maps.findings import Finding, Severity
 from edi_maps.x12 import records
+from edi_maps.x12.composition import Origin
+from edi_maps.x12.guides.tables import element_at
+from edi_maps.x12.latin_1 import in_latin_1
+from edi_maps.x12.reader import read
 from edi_maps.x12.segments import COMPONENT, Delimiters
 
-#: Elements that are read by people: (segment, element).
-TEXT: Final = frozenset(
-    {
-        *(("AK4", 4), ("IK4", 4), ("TED", 2), ("TED", 7), ("NTE", 2), ("MSG", 1), ("MTX", 2), ("PID", 5), ("REF", 3)),
-        *(
-            ("N1", 2),
-            ("N2", 1),
-            ("N2", 2),
-            ("N3", 1),
-            ("N3", 2),
-            ("N4", 1),
-            ("PER", 2),
-            ("ITD", 12),
-            ("TD5", 5),
-            ("N9", 3),
-        ),
-        *(("ACK", 30), ("SAC", 15), ("FOB", 3), ("FOB", 7), ("PKG", 5), ("MTX", 3), ("TD1", 5)),
-    }
-)
+#: Faults of one document that are told; whoever has corrected those asks again.
+MAX_FAULTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +39,7 @@ class Envelope:
     """Who writes to whom, under which numbers and with which separators: all that ISA, GS and ST say.
 
     Raises:
-        ValueError: separators that are not four different, non-alphanumeric characters, identifiers or control numbers that do
+        ValueError: separators that are not four different characters (no letters, digits or blanks), identifiers or control numbers that do
             not fit their element, or a version that is not six digits.
     """
 
@@ -72,8 +63,10 @@ class Envelope:
     def __post_init__(self) -> None:
         marks = self.delimiters
         used = [mark for mark in (marks.element, marks.segment, marks.component, marks.repetition) if mark is not None]
-        if len(set(used)) != len(used) or any(len(mark) != 1 or mark.isalnum() or ord(mark) > 255 for mark in used):
-            raise ValueError(f"separators must be different single characters, not letters or digits: {used!r}")
+        if len(set(used)) != len(used) or any(
+            len(mark) != 1 or mark.isalnum() or mark == " " or ord(mark) > 255 for mark in used
+        ):
+            raise ValueError(f"separators must be different single characters, not letters, digits or blanks: {used!r}")
         if not re.fullmatch(r"\d{6}", self.version):
             raise ValueError(f"version: {self.version!r} is not six digits")
         if self.usage not in {"P", "T", "I"}:
@@ -119,8 +112,9 @@ def envelop(
         The interchange in latin-1. Of text, what lies beyond latin-1 is written as the nearest character within.
 
     Raises:
-        ValueError: no set, too many for the control numbers, or an identifier, code or number that holds a separator, a
-            control character or a character beyond latin-1: ``REF02 of '850' …``.
+        ForeignCharacter: an identifier, code or number holds a separator, a control character or a character beyond
+            latin-1: ``REF02 of '850' …``.
+        ValueError: no set, or too many for the control numbers.
     """
     if not sets and not acknowledgments:
         raise ValueError("an interchange without a transaction set says nothing")
@@ -145,13 +139,67 @@ def envelop(
 
 
 def write(record: CanonicalRecord, envelope: Envelope) -> bytes:
-    """Write one record as an interchange of its own.
+    """Write one record as an interchange of its own, which our own engine accepts.
 
     Raises:
-        ValueError: the record says something X12 has no code or no room for, or lacks what the set must have.
+        ValueError: the record says something X12 has no code or no room for, or lacks what the set must have; each fault begins
+            with the field: ``lines.0.description: PID05 (segment 8): …``.
     """
     functional_id, set_code, body = records.segments(record, envelope.version)
-    return envelop(functional_id, [(set_code, body)], envelope)
+    try:
+        data = envelop(functional_id, [(set_code, body)], envelope)
+    except ForeignCharacter as refused:
+        origin = records.origins(record, envelope.version)[refused.index]
+        raise ValueError(f"{origin.named(refused.element)}: {refused}") from refused
+    if found := _faults(data):
+        raise ValueError(" ".join(_told(found, records.origins(record, envelope.version))))
+    return data
+
+
+def read_back(data: bytes) -> None:
+    """Make sure of a document that was not written by ``write``, an acknowledgment, that nobody needs to refuse it.
+
+    Raises:
+        ValueError: what our own engine finds wrong with it, in words.
+    """
+    if found := _faults(data):
+        raise ValueError(" ".join(_told(found, ())))
+
+
+def _faults(data: bytes) -> list[Finding]:
+    """What our own engine would refuse ``data`` for."""
+    found: list[Finding] = []
+    for interchange in read(data):
+        found += interchange.findings
+        for group in interchange.groups:
+            found += group.findings
+            for one in group.sets:
+                found += one.findings
+    return [each for each in found if each.severity is Severity.ERROR]
+
+
+def _told(found: Iterable[Finding], origins: Sequence[Origin]) -> Iterator[str]:
+    """The words of the first faults, each behind the field it is about. Segment 1 is ST, so the body starts with 2."""
+    for fault in islice(found, MAX_FAULTS):
+        index = (fault.position or 0) - 2
+        field_name = origins[index].named(fault.element) if 0 <= index < len(origins) else ""
+        yield f"{field_name}: {fault.text}" if field_name else fault.text
+
+
+class ForeignCharacter(ValueError):
+    """A value that identifies something holds a character that cannot be written."""
+
+    def __init__(self, code: str, segment: str, index: int, element: int, value: str, character: str) -> None:
+        super().__init__(f"{segment}{element:02d} of {code!r}: {value!r} holds {character!r}, which cannot be written")
+        self.index = index  #: of the segment in its set, 0 the first between ST and SE
+        self.element = element
+
+
+#: Say nothing at either end of a value, and readers take them off.
+_BLANKS: Final = " \xa0"
+
+#: Latin-1 that may be read as the UTF-8 many partners send: text survives that, an identifier becomes another one.
+_LIKE_UTF_8: Final = re.compile("[\xc2-\xf4][\xa0-\xbf]")
 
 
 class _Cleaner:
@@ -160,59 +208,34 @@ class _Cleaner:
     def __init__(self, marks: Delimiters) -> None:
         structural = marks.element + marks.segment + marks.component + (marks.repetition or "")
         self._marks = marks
-        self._foreign = re.compile(f"[{re.escape(structural)}\x00-\x1e\x7f-\x9f\u0100-\U0010ffff]")
+        self._foreign = re.compile(f"[{re.escape(structural)}\x00-\x1f\x7f-\x9f\u0100-\U0010ffff]")
+        separator = re.escape(marks.element)
         self._suspect = re.compile(
             f"[{re.escape(structural.replace(marks.element, ''))}\x00-\x1f\x7f-\x9f\u0100-\U0010ffff]"
+            f"|{separator}[{_BLANKS}]|[{_BLANKS}](?:{separator}|$)|{_LIKE_UTF_8.pattern}"
         )
 
     def __call__(self, code: str, body: Iterable[Sequence[str]]) -> Iterable[str]:
         separator = self._marks.element
-        for segment in body:
+        for index, segment in enumerate(body):
             line = separator.join(segment).rstrip(separator)
             if self._suspect.search(line) or separator.join(segment).count(separator) != len(segment) - 1:
                 line = separator.join(
-                    self._element(code, segment[0], number, value) for number, value in enumerate(segment)
+                    self._element(code, segment[0], index, number, value) for number, value in enumerate(segment)
                 ).rstrip(separator)
             yield line
 
-    def _element(self, code: str, segment_id: str, number: int, value: str) -> str:
-        if (segment_id, number) in TEXT:
-            plain = self._foreign.sub(lambda found: _nearest(found.group()), value)
-            return self._foreign.sub(" ", plain).replace(COMPONENT, " ").rstrip()
-        if found := self._foreign.search(value):
-            raise ValueError(
-                f"{segment_id}{number:02d} of {code!r}: {value!r} holds {found.group()!r}, which cannot be written"
-            )
-        return value.replace(COMPONENT, self._marks.component)
-
-
-def in_latin_1(text: str) -> str:
-    """``text`` as it can be written: whoever fits a text into an element counts these characters."""
-    return "".join(character if character <= "\xff" else _nearest(character) for character in text)
-
-
-def _nearest(character: str) -> str:
-    """What latin-1 has for a character beyond it: its usual substitute, the letter without its accent, or ``?``."""
-    if character <= "\xff":
-        return " "
-    plain = unicodedata.normalize("NFKD", character).encode("latin-1", errors="ignore").decode("latin-1")
-    return _SUBSTITUTES.get(character) or plain or "?"
-
-
-_SUBSTITUTES: Final = {
-    "‐": "-",
-    "‑": "-",
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "‘": "'",
-    "’": "'",
-    "“": '"',
-    "”": '"',
-    "€": "EUR",
-    "Ł": "L",
-    "ł": "l",
-}
+    def _element(self, code: str, segment_id: str, index: int, number: int, value: str) -> str:
+        described = element_at(segment_id, number)
+        if described is not None and described.kind == "TX":
+            return self._foreign.sub(" ", in_latin_1(value)).strip()
+        # Only a composite may hold components: anywhere else their separator would be one more foreign character.
+        value = value.strip(_BLANKS)
+        pieces = value.split(COMPONENT) if described is None or described.components else [value]
+        for piece in pieces:
+            if found := self._foreign.search(piece) or _LIKE_UTF_8.search(piece):
+                raise ForeignCharacter(code, segment_id, index, number, value, found.group())
+        return self._marks.component.join(pieces)
 
 
 def _isa(envelope: Envelope) -> str:

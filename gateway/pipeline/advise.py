@@ -46,7 +46,6 @@ def refuse(document: Document, findings: Sequence[Finding], *, now: datetime) ->
     envelope = dispatch.envelope_for(profile, now=now)
     try:
         data = x12.write(record, envelope)
-        dispatch.read_back(data)
     except ValueError as why:
         _unwritable(document, profile, str(why))
         return None

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from edi_maps import canonical, x12
 from edi_maps.canonical import PurchaseOrder
-from edi_maps.findings import Severity, Verdict
 from gateway import events, exception_queue, order_book, outbox, states
 from gateway.models import (
     Blob,
@@ -42,7 +41,6 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
     try:
         envelope = envelope_for(profile, now=now)
         data = x12.write(said, envelope)
-        read_back(data)
     except ValueError as refused:
         # The ERP's order cannot be said in X12 on this partner's terms: a person changes one or the other.
         hold_unwritable(document, str(refused))
@@ -66,20 +64,6 @@ def _takes_changes(profile: Profile) -> bool:
     return agreement is not None and agreement.format == "x12"
 
 
-def read_back(data: bytes) -> None:
-    """Nothing leaves that we would reject ourselves.
-
-    Raises:
-        ValueError: what our own engine finds wrong with ``data``, in words.
-    """
-    for interchange in x12.read(data):
-        for group in interchange.groups:
-            for one in group.sets:
-                if one.verdict is Verdict.REJECTED:
-                    faults = [found.text for found in one.findings if found.severity is Severity.ERROR]
-                    raise ValueError(" ".join(faults[:5]))
-
-
 def functional_acknowledgment(
     profile: Profile, make: Callable[[x12.Envelope], bytes | None], *, answered: Transmission, key: str, now: datetime
 ) -> None:
@@ -91,7 +75,7 @@ def functional_acknowledgment(
         data = make(envelope)
         if data is None:
             return
-        read_back(data)
+        x12.read_back(data)
     except ValueError as refused:
         _unanswerable(profile, answered, str(refused))
         return

@@ -139,6 +139,7 @@ class _Writer:
         rows = []
         for number, description in self.elements.items():
             kind, least, most, name = description.split(" ", 3)
+            kind = "AN" if kind == "TX" else kind
             width = f'min_len="{least}" max_len="{most}"'
             rows.append(f'  <data_ele ele_num="{number}" data_type="{kind}" {width} name={quoteattr(name)}/>\n')
         return f"{_HEAD}<data_elements>\n{''.join(rows)}</data_elements>\n"

@@ -21,7 +21,7 @@ class Element:
 
     name: str
     number: str  #: of the data element, e.g. "353"
-    kind: str  #: AN, ID, DT, TM, R, N0 to N9; '' for a composite
+    kind: str  #: AN, TX (text that people read; AN to X12), ID, DT, TM, R, N0 to N9; '' for a composite
     least: int = 1  #: characters; of a number, digits
     most: int = 1
     required: bool = False

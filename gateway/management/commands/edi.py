@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from edi_maps import canonical, x12
 from edi_maps.findings import Finding, Verdict, finding, verdict_of
-from edi_maps.x12 import records
 from edi_maps.x12.explain import as_html, as_text, explain
 
 if TYPE_CHECKING:
@@ -86,10 +85,9 @@ class Command(BaseCommand):
         envelope = _envelope(_profile(partner) if partner else None, x12_version)
         try:
             loaded = canonical.load(json.loads(record.read_bytes()))
-            functional_id, written_as, body = records.segments(loaded, envelope.version)
-            if written_as != set_code:
+            if (written_as := x12.set_of(loaded.type)) != set_code:
                 raise CommandError(f"{record}: a {loaded.type} is written as {written_as}, not as {set_code}")
-            data = x12.envelop(functional_id, [(written_as, body)], envelope)
+            data = x12.write(loaded, envelope)
         except OSError as exc:
             raise CommandError(f"{record}: {exc.strerror}") from exc
         except ValidationError as exc:
