@@ -5,13 +5,14 @@ Rows are followed in their order, which is the order of the segments; ``edi_maps
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from edi_maps.mapping import Block, Cell, Codes, Entries, Keep, Pairs, Part, Texts, Values, grouped, take, wrapped
+from edi_maps.mapping import Block, Cell, Codes, Entries, Pairs, Part, Texts, Values, grouped, take, wrapped
 from edi_maps.x12.elements import only
 from edi_maps.x12.latin_1 import in_latin_1
 from edi_maps.x12.segments import COMPONENT
@@ -80,27 +81,29 @@ class Writer:
     def write(self, block: Block, data: Mapping[str, Any], extra: Mapping[str, Mapping[str, Any]], below: str) -> None:
         """Write ``data``; ``extra`` is grouped by entry, and ``below`` is the group of the record at hand."""
         left = extra.get(below, {})
-        for part in block.order:
-            if not part.written_in(self.version):
-                continue
+        for part, cells, fields in _written(block, self.version):
+            if not left and fields is not None and fields.isdisjoint(data):
+                continue  # most of what a sheet has rows for, a record does not say
             if isinstance(part, Values):
-                self._values(part, data, left, below)
+                self._values(part, cells, data, left, below)
             elif isinstance(part, Entries):
                 self._entries(part, data, extra, below)
             elif isinstance(part, Texts):
                 self._texts(part, data, left, below)
-            elif isinstance(part, Keep) and part.name in left:
-                try:
-                    kept = _kept(part.name, left[part.name])
-                except ValueError as exc:
-                    raise ValueError(f"{self._name(below, ('extra', part.name))}: {exc}") from exc
-                for segment in kept:
-                    self._put_down(segment, part, below)
+            elif part.name in left:
+                self._keep(part, left, below)
 
-    def _values(self, part: Values, data: Mapping[str, Any], left: Mapping[str, Any], below: str) -> None:
-        cells = [cell for cell in part.cells if cell.written_in(self.version)]
-        if not cells and part.cells and part.pairs is None:
-            return
+    def _keep(self, part: Part, left: Mapping[str, Any], below: str) -> None:
+        try:
+            kept = _kept(part.name, left[part.name])
+        except ValueError as exc:
+            raise ValueError(f"{self._name(below, ('extra', part.name))}: {exc}") from exc
+        for segment in kept:
+            self._put_down(segment, part, below)
+
+    def _values(
+        self, part: Values, cells: Sequence[Cell], data: Mapping[str, Any], left: Mapping[str, Any], below: str
+    ) -> None:
         elements: dict[int, str] = {}
         codes: dict[int, tuple[Codes, Any]] = {}
         settled: set[Any] = set()  #: elements of rows with ``when``: another row for one of them is an alternative
@@ -269,6 +272,38 @@ class Writer:
         for start in range(0, len(texts), len(part.keys)):
             elements = constants | dict(zip(part.keys, texts[start : start + len(part.keys)], strict=False))
             self._put_down(_laid_out(part, elements), part, below)
+
+
+@functools.cache
+def _written(block: Block, version: str) -> tuple[tuple[Part, tuple[Cell, ...], frozenset[str] | None], ...]:
+    """The parts of a block that are written in a version, in order: each with its cells, and the fields it has to do with.
+
+    Without any of those fields a part writes nothing but what ``extra`` says. None: it has a say in any case, for one of its cells
+    must not be missing or has a default.
+    """
+    found: list[tuple[Part, tuple[Cell, ...], frozenset[str] | None]] = []
+    for part in block.order:
+        if not part.written_in(version):
+            continue
+        cells: tuple[Cell, ...] = ()
+        fields: set[str] = set()
+        if isinstance(part, Values):
+            cells = tuple(cell for cell in part.cells if cell.written_in(version))
+            if not cells and part.cells and part.pairs is None:
+                continue
+            fields = {cell.path[0] for cell in cells if cell.path}
+            if (pairs := part.pairs) is not None:
+                fields |= {pairs.field} if pairs.field else set(pairs.into.values())
+                fields |= {pairs.into[qualifier] for qualifier in pairs.written}
+            if any(cell.required or cell.default is not None for cell in cells):
+                found.append((part, cells, None))
+                continue
+        elif isinstance(part, Entries):
+            fields = {part.field}
+        elif isinstance(part, Texts):
+            fields = {part.field[0]}
+        found.append((part, cells, frozenset(fields)))
+    return tuple(found)
 
 
 def _entry(pairs: Pairs, number: int) -> tuple[str, ...]:
