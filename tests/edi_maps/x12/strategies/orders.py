@@ -14,14 +14,16 @@ from edi_maps.canonical import (
     OrderAcknowledgment,
     OrderKind,
     OrderLine,
-    Packaging,
     PurchaseOrder,
     Purpose,
     Schedule,
     Totals,
 )
 
+from .charges import charge
+from .goods import CHARACTERISTIC, COMPONENT, PACKING, REQUIREMENT, freight, measurement, packaging, price
 from .parts import (
+    CONTACT,
     DATE_KIND,
     DATES,
     DESCRIPTION,
@@ -30,6 +32,7 @@ from .parts import (
     REFERENCE,
     TERM,
     UNIT,
+    clock,
     code,
     day,
     listed,
@@ -37,12 +40,24 @@ from .parts import (
     number,
     party,
     quantity,
+    text,
 )
 
 
 @st.composite
 def schedule(draw):
-    return Schedule(quantity=draw(quantity()), unit=draw(UNIT), date_kind=draw(DATE_KIND), on=draw(day()))
+    recipient, second = draw(maybe(text(60))), draw(maybe(day()))
+    return Schedule(
+        quantity=draw(quantity()),
+        unit=draw(UNIT),
+        recipient_role="ship_to" if recipient else None,
+        recipient=recipient,
+        date_kind=draw(DATE_KIND),
+        on=draw(day()),
+        at=draw(maybe(clock())),
+        other_date_kind=draw(DATE_KIND) if second else None,
+        other_on=second,
+    )
 
 
 ORDER_LINE = st.builds(
@@ -59,19 +74,21 @@ ORDER_LINE = st.builds(
     destinations=listed(st.builds(Destination, location=code(17, 2), quantity=quantity(), unit=UNIT), 25),
     references=listed(REFERENCE),
     notes=listed(NOTE, 2),
-    packaging=maybe(
-        st.builds(
-            Packaging, units_per_pack=st.integers(1, 9999).map(Decimal), size=st.integers(1, 99).map(Decimal), unit=UNIT
-        )
-    ),
+    characteristics=listed(CHARACTERISTIC, 1),
+    measurements=listed(measurement(), 1),
+    prices=listed(price(), 1),
+    charges=listed(charge(), 1),
+    contacts=listed(CONTACT, 1),
+    packaging=maybe(packaging()),
+    packing=listed(PACKING, 1),
     parties=listed(party(), 2),
+    components=listed(COMPONENT, 1),
 )
 
 
 @st.composite
 def purchase_order(draw):
     lines = draw(st.lists(ORDER_LINE, min_size=1, max_size=4))
-    scac = draw(maybe(st.sampled_from(["ABCD", "NORT"])))
     return PurchaseOrder(
         number=draw(code(22)),
         revision=draw(maybe(st.integers(0, 99))),
@@ -85,7 +102,21 @@ def purchase_order(draw):
         dates=draw(DATES),
         references=draw(listed(REFERENCE)),
         terms=draw(listed(TERM, 2)),
-        carrier=Carrier(scac=scac, mode="motor", routing="Via the north gate") if scac else None,
+        contacts=draw(listed(CONTACT, 2)),
+        requirements=draw(listed(REQUIREMENT, 2)),
+        charges=draw(listed(charge(), 2)),
+        freight=draw(maybe(freight())),
+        packing=draw(listed(PACKING, 2)),
+        carrier=draw(
+            st.sampled_from(
+                [
+                    None,
+                    Carrier(routing="Any road"),
+                    Carrier(scac="ABCD", mode="motor", transit_time=Decimal(3), transit_unit="calendar_days"),
+                    Carrier(id="P3", id_type="assigned_by_buyer", routing="Via the north gate"),
+                ]
+            )
+        ),
         notes=draw(listed(NOTE, 2)),
         totals=Totals(line_count=len(lines), hash_total=draw(maybe(number(99_999, 0))), amount=draw(maybe(number()))),
         lines=tuple(lines),
@@ -125,9 +156,17 @@ ACKNOWLEDGMENT_LINE = st.builds(
     line_number=code(20),
     quantity=quantity(),
     unit=UNIT,
-    unit_price=maybe(number()),
+    unit_price=number(),
+    price_basis=maybe(st.just("each")),
     product_ids=st.lists(PRODUCT_ID, max_size=10).map(tuple),
     description=maybe(DESCRIPTION),
+    prices=listed(price(), 1),
+    charges=listed(charge(), 1),
+    dates=DATES,
+    references=listed(REFERENCE, 2),
+    schedules=listed(schedule(), 2),
+    notes=listed(NOTE, 1),
+    parties=listed(party(), 1),
     responses=st.lists(response(), min_size=1, max_size=4).map(tuple),
 )
 

@@ -76,7 +76,11 @@ DATES = st.dictionaries(DATE_KIND, day(), max_size=4)
 # 80 is the width of PID05; a line longer than its element comes back as two.
 DESCRIPTION = st.lists(text(80), min_size=1, max_size=3).map("\n".join)
 NOTE = st.builds(
-    Note, kind=st.sampled_from(["ZZ", "L1", "AH"]), text=st.lists(text(264), min_size=1, max_size=3).map("\n".join)
+    Note,
+    kind=st.sampled_from(["ZZ", "L1", "AH"]),
+    text=st.lists(text(264), min_size=1, max_size=3).map("\n".join),
+    reference=maybe(code(30)),
+    title=maybe(text(45)),
 )
 
 ADDRESS = st.builds(
@@ -86,6 +90,8 @@ ADDRESS = st.builds(
     region=maybe(st.sampled_from(["MI", "TX", "BY"])),
     postal_code=maybe(st.from_regex(r"[0-9]{5}", fullmatch=True)),
     country=maybe(st.sampled_from(["US", "DE", "MX"])),
+    location_kind=st.just("DE"),
+    location=maybe(code(30)),
 )
 CONTACT = st.builds(
     Contact,
@@ -93,6 +99,7 @@ CONTACT = st.builds(
     name=maybe(text(60)),
     phone=maybe(st.from_regex(r"\+?[0-9]{7,14}", fullmatch=True)),
     email=maybe(st.just("dock@example.com")),
+    fax=maybe(st.from_regex(r"[0-9]{7,14}", fullmatch=True)),
 )
 
 
@@ -107,6 +114,8 @@ def party(draw, roles=("buyer", "seller", "ship_to", "ship_from", "bill_to", "ve
         if identifier
         else None,
         address=draw(maybe(ADDRESS)),
+        more_names=draw(listed(text(60), 2)),
+        references=draw(listed(REFERENCE, 1)),
         contacts=draw(listed(CONTACT, 2)),
     )
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from edi_maps.canonical import Carrier, Condition, Discrepancy, Mark, Purpose, ReceivedLine, ReceivingAdvice, Totals
 
 from .charges import CHARGE
+from .goods import WEIGHT
 from .parts import DATES, DESCRIPTION, PRODUCT_ID, REFERENCE, UNIT, code, day, listed, maybe, number, party, quantity
-from .shipments import WEIGHT
 
 CONDITION = st.sampled_from(
     [

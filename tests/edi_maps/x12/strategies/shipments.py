@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from edi_maps.canonical import (
     Carrier,
-    Mark,
     Package,
     Party,
     Purpose,
@@ -14,21 +13,17 @@ from edi_maps.canonical import (
     ShippedItem,
     ShippedOrder,
     Totals,
-    Weight,
 )
 
-from .parts import DATES, DESCRIPTION, PRODUCT_ID, REFERENCE, UNIT, code, day, listed, maybe, number, party, quantity
+from .charges import charge
+from .goods import CHARACTERISTIC, LOAD, MARK, PART, VOLUME, WEIGHT, freight, measurement, packaging
+from .parts import CONTACT, DATES, DESCRIPTION, PRODUCT_ID, REFERENCE, UNIT, code, day, listed, maybe, party, quantity
 
 
 def sscc(serial):
     body = f"1061414{serial:010d}"
     total = sum(int(digit) * (3 if index % 2 == 0 else 1) for index, digit in enumerate(body))
     return body + str(-total % 10)
-
-
-WEIGHT = st.builds(
-    Weight, value=number(9_999, 1).filter(bool), unit=st.sampled_from(["LB", "KG"]), kind=maybe(st.just("gross"))
-)
 
 
 class Shipment:
@@ -44,12 +39,13 @@ class Shipment:
             id=str(number),
             parent_id=parent,
             level=level,
-            marks=draw(
-                listed(st.builds(Mark, kind=st.sampled_from(["carrier_package", "case_code"]), value=code(48)), 2)
-            ),
+            marks=draw(listed(MARK, 2)),
             sscc=sscc(number) if draw(st.booleans()) else None,
             type=draw(maybe(st.sampled_from(["CTN25", "PLT94"]))),
             weight=draw(maybe(WEIGHT)),
+            packaging=draw(maybe(packaging())),
+            measurements=draw(listed(measurement(), 1)),
+            references=draw(listed(REFERENCE, 1)),
         )
         self.packages.append(made)
         return made.id
@@ -68,8 +64,16 @@ class Shipment:
                     package_id=package_id,
                     lots=draw(listed(code(30), 2)),
                     serials=draw(listed(code(30), 2)),
+                    dates=draw(DATES),
                     references=draw(listed(REFERENCE, 2)),
                     description=draw(maybe(DESCRIPTION)),
+                    characteristics=draw(listed(CHARACTERISTIC, 1)),
+                    measurements=draw(listed(measurement(), 1)),
+                    packaging=draw(maybe(packaging())),
+                    loads=draw(listed(LOAD, 2)),
+                    marks=draw(listed(MARK, 1)),
+                    components=draw(listed(PART, 1)),
+                    parties=draw(listed(party(), 1)),
                 )
             )
 
@@ -117,13 +121,24 @@ def ship_notice(draw):
         structure=draw(maybe(st.sampled_from(["0001", "0004"]))),
         dates=draw(DATES),
         carrier=Carrier(
-            scac=scac, mode="motor", routing="North", tracking_number="PRO-1", bill_of_lading="BOL-9", trailer="T100"
+            scac=scac,
+            mode="motor",
+            routing="North",
+            tracking_number="PRO-1",
+            bill_of_lading="BOL-9",
+            trailer="T100",
+            seal=draw(maybe(code(15, 2))),
         )
         if scac
         else None,
         parties=draw(listed(party())),
         references=draw(listed(REFERENCE)),
+        contacts=draw(listed(CONTACT, 1)),
+        freight=draw(maybe(freight())),
         weight=draw(maybe(WEIGHT)),
+        volume=draw(maybe(VOLUME)),
+        measurements=draw(listed(measurement(), 1)),
+        charges=draw(listed(charge(), 1)),
         orders=tuple(orders),
         packages=tuple(shipment.packages),
         items=tuple(shipment.items),
