@@ -33,6 +33,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024  #: of a file that is read at once, and of o
 MAX_SEGMENTS: Final = 250_000  #: of one transaction set
 MAX_INTERCHANGES: Final = 10_000
 MAX_SETS: Final = 100_000  #: of one interchange
+MAX_GROUPS: Final = 10_000  #: of one interchange; of TA1 as many
 MAX_STRAYS: Final = 100  #: segments outside sets that get a finding of their own
 
 #: How much of a file is looked at in one go.
@@ -81,8 +82,10 @@ class TransactionSet:
         return [(self.place(start), self.place(end)) for start, end in found]
 
     def release(self) -> None:
-        """Let go of all but what an acknowledgment needs."""
-        self.text, self.pieces, self.record, self.acknowledgment = "", None, None, None
+        """Let go of all but what an acknowledgment needs: of a set that is not too long, the text its findings are about."""
+        if not self.findings or len(self.text) > MAX_SEGMENT_CHARACTERS:
+            self.text = ""
+        self.pieces, self.record, self.acknowledgment = None, None, None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -456,6 +459,7 @@ class _Reader:
         self.lost = False  #: the open set is too long to be held
         self.ready: SetEnd | None = None  #: a set that is complete and not yet handed out
         self.closed = False  #: IEA has come
+        self.over = False  #: there is more than we read
         self.claimed_groups: str | None = None
         self.group_numbers: set[int | None] = set()
         self.set_numbers: set[str] = set()
@@ -515,7 +519,7 @@ class _Reader:
                 self.ready = None
             if self.closed:
                 return
-            if self.sets > MAX_SETS:
+            if self.over:
                 self.skip()
                 return
             found = self.next_control(end)
@@ -566,11 +570,12 @@ class _Reader:
     def between(self, stop: int) -> None:
         """What stands outside every set, from ``at`` to ``stop``."""
         if self.at < stop:
-            text = self.window.text[self.at : stop]
             delimiters = self.interchange.delimiters
-            if text.strip(BLANKS + delimiters.segment):
+            # What is listed of it is listed from its beginning.
+            text = self.window.text[self.at : min(stop, self.at + MAX_STRAYS * MAX_ELEMENTS)]
+            if self.strays < MAX_STRAYS and text.strip(BLANKS + delimiters.segment):
                 pieces = bounded(cut(text, delimiters), delimiters)
-                for piece, (start, _) in zip(pieces, places(text, delimiters), strict=True):
+                for piece, (start, _) in zip(pieces[:MAX_STRAYS], places(text, delimiters), strict=False):
                     self.stray(Segment(piece.split(delimiters.element), 0, self.at + start, piece))
             self.at = stop
 
@@ -581,10 +586,11 @@ class _Reader:
             return []
         delimiters = self.interchange.delimiters
         transaction_set.end = self.window.offset(stop)
-        place: dict[str, Any] = {"segment": "ST", "position": 1, "offset": transaction_set.start}
         if self.lost or text.count(delimiters.segment) > MAX_SEGMENTS:
             limit = f"{MAX_SEGMENTS} segments or {MAX_BYTES} bytes in one set"
-            transaction_set.findings.append(finding("too_large", **place, limit=limit))
+            transaction_set.findings.append(
+                finding("too_large", segment="ST", position=1, offset=transaction_set.start, limit=limit)
+            )
             text, self.lost = "", False
         if self.window.place is not None:
             at, to_byte = self.set_at, self.window.place
@@ -659,11 +665,18 @@ class _Reader:
             self.close_interchange(segment, end)
         elif self.set is not None:
             return  # what is none of the envelope's here is the guide's to judge
+        elif identifier == "TA1" and len(self.interchange.acknowledgments) >= MAX_GROUPS:
+            self.stop_at(segment, f"{MAX_GROUPS} TA1 segments in one interchange")
         elif identifier == "TA1":
             self.interchange.acknowledgments.append(replace(segment, offset=self.window.offset(segment.offset)))
         elif identifier == "ISA" or self.group is not None:
             self.stray(segment)
         # ISB, ISE and TA3 between ISA and GS concern interchange services we do not take part in.
+
+    def stop_at(self, segment: Segment, limit: str) -> None:
+        """Read no further: the rest of the interchange is passed over."""
+        self.over = True
+        self.interchange.findings.append(self.finding("too_large", segment, limit=limit))
 
     def stray(self, segment: Segment) -> None:
         """A segment outside every set."""
@@ -682,9 +695,7 @@ class _Reader:
             self.interchange.groups.append(self.group)
         self.sets += 1
         if self.sets > MAX_SETS:
-            limit = f"{MAX_SETS} transaction sets in one interchange"
-            self.interchange.findings.append(self.finding("too_large", segment, limit=limit))
-            return
+            return self.stop_at(segment, f"{MAX_SETS} transaction sets in one interchange")
         self.set_at = segment.offset
         self.set = TransactionSet(
             code=segment.get(1),
@@ -702,6 +713,7 @@ class _Reader:
             here.append(self.finding("set_control_number_repeated", segment, 2, position=1))
         self.set_numbers.add(segment.get(2))
         self.group.sets.append(self.set)
+        return None
 
     def close_set(self, segment: Segment, end: int) -> None:
         if self.set is None:
@@ -727,6 +739,8 @@ class _Reader:
 
     def open_group(self, segment: Segment) -> None:
         self.end_group(segment.offset)
+        if len(self.interchange.groups) >= MAX_GROUPS:
+            return self.stop_at(segment, f"{MAX_GROUPS} groups in one interchange")
         values = [element.strip() for element in segment.elements] + [""] * 9
         self.group = Group(
             functional_id=values[1],
@@ -750,6 +764,7 @@ class _Reader:
         self.group_numbers.add(_number(values[6]))
         self.set_numbers.clear()
         self.interchange.groups.append(self.group)
+        return None
 
     def close_group(self, segment: Segment, end: int) -> None:
         self.end_set(segment.offset)
@@ -889,9 +904,9 @@ def _headless(window: _Text) -> Interchange | _Reader:
     its first GS or ST shows."""
     text = window.text
     start = len(text) - len(text.lstrip(_PADDING))
-    if start == len(text):
+    if start == len(text) and not window.base:
         return _unreadable("unreadable", reason="it is empty")
-    found = _HEADLESS.match(text, start, start + 400)
+    found = None if window.base else _HEADLESS.match(text, start, start + 400)
     if found is None:
         return _unreadable("unreadable", reason="it has no ISA segment, nor does it start with GS or ST")
     reader = _Reader(window, start)

@@ -52,9 +52,13 @@ class Reader:
             traced: note where every value comes from, see ``source``.
         """
         self.findings: list[Finding] = []
+        self.most = MAX_FINDINGS  #: findings that are listed
         self.component = component
         self.traced = traced
         self.sources: dict[int, Source] = {}  #: by the identity of the record at hand
+        self.qualifiers: list[tuple[list[str], Qualifiers]] = []  #: of every segment taken that has any
+        self.constants: list[tuple[list[str], int]] = []  #: elements that are always the same, and say nothing
+        self.root: Data = {}  #: the values of the document itself, once it is read
         self._scope: Loop | None = None
         self._positions: dict[int, int] | None = None
 
@@ -127,7 +131,7 @@ class Reader:
         return _traced_plans(block) if self.traced else block.plans
 
     def problem(self, code: str, segment: list[str], element: int | None, value: str | None, **facts: Any) -> None:
-        if len(self.findings) < MAX_FINDINGS:
+        if len(self.findings) < self.most:
             position = self.position(segment)
             self.findings.append(
                 finding(code, segment=segment[0], element=element, value=value, position=position, **facts)
@@ -139,7 +143,7 @@ class Reader:
         kept = left.setdefault(name, [])
         for segment in every_segment(thing):
             if self.traced:
-                self.source(left).values[f"{name}/{len(kept)}"] = (segment, 0)
+                self.source(left).note(f"{name}/{len(kept)}", segment, 0)
             kept.append([self.as_sent(value) for value in segment])
 
     def as_sent(self, value: str) -> Any:
@@ -154,13 +158,26 @@ class Reader:
         return found
 
 
+#: Segment, element (0: all of the segment) and component (None: all of the element).
+Spot = tuple[list[str], int, int | None]
+
+#: Elements that say what others mean: (element, the one it is about; None: all of the segment).
+Qualifiers = Sequence[tuple[int, int | None]]
+
+
 class Source:
     """Where the values of one record come from, and which records stand in it."""
 
     def __init__(self, data: Data) -> None:
         self.data = data  #: held, so that no other record gets its identity
-        self.values: dict[str, tuple[list[str], int]] = {}  #: field → segment and element; 0: the whole segment
+        self.values: dict[str, list[Spot]] = {}  #: field → where it stands, in the order of the wire
         self.inner: dict[str, Data] = {}  #: address of an entry below this record → the record it was made of
+
+    def note(self, field: str, segment: list[str], element: int, component: int | None = None) -> None:
+        """``field`` stands, or goes on, in an element of ``segment``; 0: it is the whole segment."""
+        spots = self.values.setdefault(field, [])
+        if (spot := (segment, element, component)) not in spots:
+            spots.append(spot)
 
 
 _PASSED_OVER: Final = frozenset({"HL", "ST", "SE"})

@@ -22,6 +22,7 @@ from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
 from edi_maps.x12.segments import Loop, cut, is_padded
 from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
+from edi_maps.x12.validation import MAX_FINDINGS as MOST
 from edi_maps.x12.validation import validate
 
 #: Sets that acknowledge: they make no canonical record and are never acknowledged themselves.
@@ -30,9 +31,8 @@ ACKNOWLEDGMENTS: Final = frozenset({"997", "999"})
 #: Before this version dates had six digits.
 _EIGHT_DIGIT_DATES: Final = "004010"
 
-#: Findings about the sets of one interchange that are listed; beyond, each set tells its first few.
+#: Findings about the sets of one interchange that are listed; beyond, each set tells its first.
 MAX_FINDINGS: Final = 10_000
-_FEW: Final = 5
 
 #: Bytes from which on the collector is paused.
 _LARGE: Final = 65_536
@@ -76,16 +76,13 @@ def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd 
     listed = 0
     for event in events(source):
         if isinstance(event, SetEnd):
+            most = MOST if listed < MAX_FINDINGS else 1
             if len(event.set.text) < _LARGE:
-                _read_set(event.set, event.group, relaxed)
+                _read_set(event.set, event.group, relaxed, most)
             else:
                 with _collection_paused(len(event.set.text)):
-                    _read_set(event.set, event.group, relaxed)
-            here = event.set.findings
-            if listed > MAX_FINDINGS and len(here) > _FEW:
-                del here[_FEW:]
-                here.append(finding("findings_capped", count=_FEW))
-            listed += len(here)
+                    _read_set(event.set, event.group, relaxed, most)
+            listed += len(event.set.findings)
         else:
             _finish(event, relaxed)
             listed = 0
@@ -173,12 +170,8 @@ _GROUPS: Final = frozenset(
 )
 
 
-def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[str]) -> None:
+def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[str], most: int) -> None:
     code = transaction_set.code
-    pieces = transaction_set.pieces
-    if pieces is None:
-        pieces = cut(transaction_set.text, transaction_set.delimiters)
-    transaction_set.pieces = None
     structural: list[Finding] = []
     meaning: list[Finding] = []
     here = [*transaction_set.findings]
@@ -190,12 +183,14 @@ def _read_set(transaction_set: TransactionSet, group: Group, relaxed: frozenset[
         "value": code,
     }
     rules, expected_group = _rules(code, group.version)
+    if rules is None:
+        transaction_set.pieces = None
     if code in ACKNOWLEDGMENTS:
         transaction_set.acknowledgment = read_functional_acknowledgment(transaction_set.segments)
     if rules is not None:
         if group.functional_id and group.functional_id != expected_group:
             here.append(finding("set_not_in_group", **place, expected=group.functional_id))
-        structural, meaning = _walk(transaction_set, pieces, rules, group.version)
+        structural, meaning = _walk(transaction_set, rules, group.version, most)
         if group.version[:6] != rules.version and group.version:
             # A guide for another version is a good reader and a poor judge.
             structural = [_warning(found) for found in structural]
@@ -228,15 +223,21 @@ def _rules(code: str, version: str) -> tuple[Guide | None, str | None]:
 
 
 def _walk(
-    transaction_set: TransactionSet, pieces: list[str], rules: Guide, version: str
+    transaction_set: TransactionSet, rules: Guide, version: str, most: int
 ) -> tuple[list[Finding], list[Finding]]:
     """Check a set against its guide and make its record in the same pass; what is wrong with its structure and its meaning."""
     code, delimiters = transaction_set.code, transaction_set.delimiters
     short_dates = bool(version) and version[:6] < _EIGHT_DIGIT_DATES
     building = None if code in ACKNOWLEDGMENTS else records.building(code, delimiters.component)
     take = None if building is None else building.take
+    if building is not None and most < MOST:
+        building.reader.most = most
     padded = is_padded(transaction_set.text, delimiters)
-    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, padded=padded, take=take)
+    pieces, transaction_set.pieces = transaction_set.pieces, None
+    if pieces is None:
+        pieces = cut(transaction_set.text, delimiters)
+    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, padded=padded, most=most, take=take)
+    del pieces  # of a long set they take as much as its record will
     if building is None:
         missing = (
             []

@@ -19,6 +19,9 @@ from edi_maps.x12.structure import Edge, Guide, SegmentNode, segment_name
 #: Findings of one set that are listed; a bad guide on the other side would otherwise make thousands.
 MAX_FINDINGS: Final = 100
 
+#: HL levels of one set; a shipment of 100,000 cartons is a train.
+MAX_LEVELS: Final = 100_000
+
 #: Called with every loop of the root, and every HL level, as soon as the walk has left it: True when it has been read and the tree
 #: can do without it (an HL level: without its own segments and loops).
 Take = Callable[[Loop], bool]
@@ -31,6 +34,7 @@ def validate(
     *,
     short_dates: bool = False,
     padded: bool = True,
+    most: int = MAX_FINDINGS,
     take: Take | None = None,
 ) -> tuple[Loop, list[Finding]]:
     """Read the segments of one set, ST to SE, by ``guide``.
@@ -39,23 +43,26 @@ def validate(
         pieces: the segments as ``segments.cut`` returns them.
         short_dates: dates of six digits are allowed (versions before 004010).
         padded: elements may have blanks around them, which are taken off in the tree.
+        most: findings that are listed.
         take: takes loops out of the tree while it grows, so that a set of any length is never held as a whole.
 
     Returns:
         The root loop, which holds every segment given but for what ``take`` took, and the findings in the order of the segments.
         Findings say the position of their segment; the byte offset is for the caller to add, who knows the file.
     """
-    walk = _Walk(guide, delimiters, short_dates, take)
+    walk = _Walk(guide, delimiters, short_dates, most, take)
     walk.run(pieces, padded=padded)
     return walk.root, walk.findings
 
 
 class _Walk:
-    def __init__(self, guide: Guide, delimiters: Delimiters, short_dates: bool, take: Take | None) -> None:
+    def __init__(self, guide: Guide, delimiters: Delimiters, short_dates: bool, most: int, take: Take | None) -> None:
         self.guide = guide
         self.delimiters = delimiters
         self.short_dates = short_dates
+        self.most = most
         self.take = take
+        self.levels = 0
         self.root = Loop("")
         self.stack = [self.root]
         self.findings: list[Finding] = []
@@ -145,6 +152,8 @@ class _Walk:
             match = patterns[node.index] or self.pattern(patterns, node)
             if match(piece) is None:
                 self.position, self.segment = position, elements
+                if len(self.findings) > self.most:
+                    continue  # to say what is wrong would cost more than there is to say
                 for fault in faults(
                     node, Segment(piece.split(separator)), self.delimiters, short_dates=self.short_dates
                 ):
@@ -170,8 +179,8 @@ class _Walk:
         taken = self.take is not None and self.take(loop)
         if loop.id == "HL" and self.hierarchy is not None:
             if taken:  # its place in the hierarchy stays
-                loop.segments, loop.positions = [], []
-                loop.loops = [child for child in loop.loops if child.id == "HL"]
+                loop.segments, loop.positions = _TAKEN, _TAKEN_AT
+                loop.loops.clear()  # levels below come later
         elif not taken:
             self.root.loops.append(loop)
 
@@ -183,6 +192,11 @@ class _Walk:
             self.report("segment_unexpected", after=" after the totals")
         elif edge.missing:
             self.report_missing(edge.missing)
+        self.levels += 1
+        if self.levels > MAX_LEVELS:
+            if self.levels == MAX_LEVELS + 1:
+                self.report("too_large", limit=f"{MAX_LEVELS} levels in one set")
+            return self.stack[-1], self.guide.levels.get(segment[3] if len(segment) > 3 else "") or self.guide.start
         self.leave()
         loop = self.hierarchy.place(segment)
         self.stack.append(loop)
@@ -227,9 +241,9 @@ class _Walk:
     # -- findings
 
     def report(self, code: str, **facts: Any) -> None:
-        if len(self.findings) >= MAX_FINDINGS:
-            if len(self.findings) == MAX_FINDINGS:
-                self.findings.append(finding("findings_capped", count=MAX_FINDINGS))
+        if len(self.findings) >= self.most:
+            if len(self.findings) == self.most:
+                self.findings.append(finding("findings_capped", count=self.most))
             return
         facts.setdefault("segment", self.segment[0])
         self.findings.append(finding(code, position=self.position, **facts))
@@ -242,7 +256,7 @@ class _Walk:
         self.report(code, **facts)
 
     def report_missing(self, missing: tuple[str, ...]) -> None:
-        if len(self.findings) > MAX_FINDINGS:
+        if len(self.findings) > self.most:
             return  # looking would cost more than there is to say
         for identifier in missing:
             seen = any(segment[0] == identifier for loop in self.stack for segment in loop.segments)
@@ -253,6 +267,10 @@ class _Walk:
             ):
                 self.report("segment_missing", segment=identifier)
 
+
+#: What is left of the segments of a level that has been taken; of many levels one.
+_TAKEN: Final[list[list[str]]] = []
+_TAKEN_AT: Final[list[int]] = []
 
 _Match = Callable[[str], object]
 
