@@ -464,6 +464,7 @@ class _Reader:
         self.group_numbers: set[int | None] = set()
         self.set_numbers: set[str] = set()
         self.sets = 0
+        self.sets_in_group = 0  #: whoever reads along may take them out of the group
         self.strays = 0
         self.breaks = 0  #: segments with a line break inside
         self.first_break = 0
@@ -692,6 +693,7 @@ class _Reader:
             self.interchange.findings.append(replace(outside, severity=Severity.WARNING))
             self.group = Group(start=self.window.offset(segment.offset), findings=[outside])
             self.set_numbers.clear()
+            self.sets_in_group = 0
             self.interchange.groups.append(self.group)
         self.sets += 1
         if self.sets > MAX_SETS:
@@ -713,6 +715,7 @@ class _Reader:
             here.append(self.finding("set_control_number_repeated", segment, 2, position=1))
         self.set_numbers.add(segment.get(2))
         self.group.sets.append(self.set)
+        self.sets_in_group += 1
         return None
 
     def close_set(self, segment: Segment, end: int) -> None:
@@ -763,6 +766,7 @@ class _Reader:
             self.group.findings.append(self.finding("group_control_number_repeated", segment, 6))
         self.group_numbers.add(_number(values[6]))
         self.set_numbers.clear()
+        self.sets_in_group = 0
         self.interchange.groups.append(self.group)
         return None
 
@@ -772,8 +776,8 @@ class _Reader:
         if group is None:
             return self.stray(segment)
         group.claimed_sets = segment.get(1).strip()
-        if _number(group.claimed_sets) != len(group.sets):
-            group.findings.append(self.finding("set_count", segment, 1, expected=len(group.sets)))
+        if _number(group.claimed_sets) != self.sets_in_group:
+            group.findings.append(self.finding("set_count", segment, 1, expected=self.sets_in_group))
         if not _same_number(segment.get(2), group.control_number):
             group.findings.append(
                 self.finding("group_control_number_mismatch", segment, 2, expected=group.control_number)

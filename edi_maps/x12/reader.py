@@ -84,7 +84,7 @@ def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd 
                     _read_set(event.set, event.group, relaxed, most)
             listed += len(event.set.findings)
         else:
-            _finish(event, relaxed)
+            finish(event, relaxed)
             listed = 0
         yield event
 
@@ -101,7 +101,7 @@ def tree(transaction_set: TransactionSet, version: str) -> Loop | None:
     return validate(cut(transaction_set.text, transaction_set.delimiters), rules, transaction_set.delimiters)[0]
 
 
-def _finish(interchange: Interchange, relaxed: frozenset[str]) -> None:
+def finish(interchange: Interchange, relaxed: frozenset[str]) -> None:
     """Judge the envelope, and the sets by it: an interchange is atomic, though each of its sets keeps its record."""
     interchange.findings = list(_softened(interchange.findings, relaxed))
     interchange.note = interchange_note(interchange.findings)[1]
