@@ -86,22 +86,45 @@ def cut(text: str, delimiters: Delimiters) -> list[str]:
     Blanks around a segment are taken off and empty segments left out; a segment that is UTF-8 is decoded, and line breaks inside
     a segment are closed up: none next to a separator, a blank inside text.
     """
+    pieces = cut_tidy(text, delimiters.segment)
+    if pieces is not None:
+        return pieces
     terminator = delimiters.segment
-    plain = text.isascii()
-    end = _line_end(text, terminator) if plain and "\r" not in text else None
-    if end is not None:
-        # The tidy file, with nothing to take off or leave out: cut at the speed of memory.
-        pieces = text.removesuffix(end).removesuffix(terminator).split(end)
-        return pieces if pieces != [""] else []
     blanks = _blanks(delimiters)
     pieces = [piece for piece in (piece.strip(blanks) for piece in text.split(terminator)) if piece]
-    if not plain:
+    if not text.isascii():
         pieces = [decoded(piece) for piece in pieces]
     if terminator not in "\r\n" and ("\n" in text or "\r" in text):
         pieces = [
             _closed_up(piece, delimiters.element) if "\n" in piece or "\r" in piece else piece for piece in pieces
         ]
     return pieces
+
+
+def cut_tidy(text: str, terminator: str) -> list[str] | None:
+    """The segments of a text where there is nothing to take off, to leave out, to decode or to close up, cut at the speed of memory.
+
+    Tidy is what ends every segment alike, with the terminator or with that and a line feed. None: this text is not.
+    """
+    if not text.isascii() or "\r" in text:
+        return None
+    end = terminator
+    if "\n" in text and terminator != "\n":
+        end = terminator + "\n"
+        lines = text.count("\n")
+        if lines != text.count(end) or text.count(terminator) != lines + (not text.endswith("\n")):
+            return None
+    if not text.endswith((terminator, end)) or text.startswith((terminator, *BLANKS)):
+        return None
+    if (
+        end + end[0] in text
+        or f"{end} " in text
+        or f"{end}\t" in text
+        or f" {terminator}" in text
+        or f"\t{terminator}" in text
+    ):
+        return None
+    return text.removesuffix(end).removesuffix(terminator).split(end)
 
 
 def is_padded(text: str, delimiters: Delimiters) -> bool:
@@ -134,30 +157,19 @@ def places(text: str, delimiters: Delimiters) -> list[tuple[int, int]]:
 
 
 def decoded(text: str) -> str:
-    """Latin-1 text as the UTF-8 it may be."""
+    """Latin-1 text as the UTF-8 or Windows-1252 it may be."""
     if text.isascii():
         return text
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
-        return text
+        return text.translate(_WINDOWS_1252)
 
 
-def _line_end(text: str, terminator: str) -> str | None:
-    """What ends every segment of ``text``, the terminator with or without a line feed; None when they differ or blanks hide."""
-    if not text.endswith((terminator, terminator + "\n")):
-        return None
-    lines = text.count("\n")
-    if terminator != "\n" and lines:
-        whole = text.count(terminator + "\n")
-        if whole != lines or text.count(terminator) != whole + (not text.endswith("\n") and text.endswith(terminator)):
-            return None
-        end = terminator + "\n"
-    else:
-        end = terminator
-    suspects = (end + end[0], end + " ", end + "\t", " " + terminator, "\t" + terminator)
-    hidden = text.startswith((terminator, *BLANKS)) or any(suspect in text for suspect in suspects)
-    return None if hidden else end
+#: Where latin-1 has control characters, which nobody sends, Windows has quotation marks, dashes and the euro.
+_WINDOWS_1252: Final = {
+    code: character for code in range(0x80, 0xA0) if (character := bytes([code]).decode("cp1252", errors="ignore"))
+}
 
 
 def _blanks(delimiters: Delimiters) -> str:
