@@ -170,11 +170,11 @@ class _Writer:
         body = self.segment("ST", 10, "R", "1", codes={"ST01": [code]})
         for number, part in enumerate(("header", "detail", "footer"), start=1):
             if part == "detail" and "level" in guide:
-                children = "".join(self.levels(_outline(guide["level"]), _shapes(guide["shapes"]), 10))
+                children = "".join(self.levels(_outline(guide["level"]), _shapes(guide["shapes"]), 10, 2))
                 usage = "R"
             elif part in guide:
                 outline = _outline(guide[part])
-                children = "".join(self.lines(outline))
+                children = "".join(self.lines(outline, 10, 1))
                 # A part is as optional as all that is in it.
                 usage = "R" if any(line.usage == "R" for line in outline) else "S"
             else:
@@ -197,22 +197,29 @@ class _Writer:
         loop = _loop("ISA_LOOP", "Interchange", 1, "R", ">1", interchange, ' type="explicit"')
         return f'{_HEAD}<transaction xid="{code}">\n<name>{escape(name)}</name>\n{loop}</transaction>\n'
 
-    def lines(self, outline: list[_Line], start: int = 10) -> Iterator[str]:
-        place = start - 10
+    def lines(self, outline: list[_Line], start: int, depth: int) -> Iterator[str]:
+        """The lines from place ``start`` on; ``depth`` counts the loops around them.
+
+        The depth is the last digit of every place: pyx12 forgives a required segment that is missing when the one that comes
+        instead has the same place, in whatever loop.
+        """
+        place = start + depth - 10
         for line in outline:
             place += 0 if line.beside else 10
             if line.starts_loop:
-                children = self.segment(line.segment, 10, "R", "1") + "".join(self.lines(line.children, 20))
+                first = self.segment(line.segment, 11 + depth, "R", "1")
+                children = first + "".join(self.lines(line.children, 20, depth + 1))
                 name = self.segments[line.segment]["name"]
                 yield _loop(f"{line.segment}_LOOP", name, place, line.usage, line.most, children)
             else:
                 yield self.segment(line.segment, place, line.usage, line.most)
 
-    def levels(self, outline: list[_Line], shapes: list[tuple[str, Any]], start: int) -> Iterator[str]:
+    def levels(self, outline: list[_Line], shapes: list[tuple[str, Any]], start: int, depth: int) -> Iterator[str]:
         """The HL loops written out for each shape, as deep as the shape goes."""
         for place, (level, below) in enumerate(shapes):
-            segments = self.segment("HL", 10, "R", "1", codes={"HL03": [level]}) + "".join(self.lines(outline, 20))
-            children = "".join(self.levels(outline, below, 5000))
+            first = self.segment("HL", 10 + depth, "R", "1", codes={"HL03": [level]})
+            segments = first + "".join(self.lines(outline, 20, depth))
+            children = "".join(self.levels(outline, below, 5000, depth + 1))
             most = "1" if level == "S" else ">1"
             usage = "R" if level == "S" else "S"
             yield _loop(f"HL{level}_LOOP", f"Level {level}", start + place, usage, most, segments + children)
