@@ -24,6 +24,7 @@ from edi_maps.x12.segments import (
     Delimiters,
     Segment,
     cut,
+    cut_tidy,
     decoded,
     places,
 )
@@ -369,9 +370,10 @@ def _controls(delimiters: Delimiters) -> tuple[re.Pattern[str], re.Pattern[str]]
     blanks = f"[{re.escape(BLANKS)}]*"
     follows = f"(?=[{re.escape(delimiters.element + BLANKS)}]|{terminator}|\\Z)"
     identifiers = f"(ISA|IEA|ISB|ISE|GS|GE|ST|SE|TA1|TA3){follows}"
-    # A new interchange may also start on a line of its own behind one that broke off in a segment.
-    anywhere = rf"(?:{terminator}{blanks}|\n(?=ISA[^0-9A-Za-z \r\n])){identifiers}"
-    return re.compile(anywhere), re.compile(blanks + identifiers)
+    return re.compile(f"{terminator}{blanks}{identifiers}"), re.compile(blanks + identifiers)
+
+
+_NEW_LINE: Final = re.compile(r"\n(ISA)(?=[^0-9A-Za-z \r\n])")
 
 
 class _Scanner:
@@ -541,6 +543,10 @@ class _Reader:
         behind_any, at_once = _controls(self.interchange.delimiters)
         while True:
             found = (at_once.match(window.text, search) if here else None) or behind_any.search(window.text, search)
+            # A new interchange may also start on a line of its own, behind one that broke off in a segment.
+            line = window.text.find("\nISA", search, found.start() if found else len(window.text))
+            if line >= 0 and (header := _NEW_LINE.match(window.text, line)) is not None:
+                found = header
             if window.complete:
                 return found
             if found is None:
@@ -597,11 +603,13 @@ class _Reader:
             at, to_byte = self.set_at, self.window.place
             transaction_set.place = lambda index: to_byte(at + index)
         transaction_set.text = text
-        pieces = cut(text, delimiters)
+        pieces = cut_tidy(text, delimiters.segment)
+        if pieces is None:
+            pieces = cut(text, delimiters)
+            if delimiters.segment not in "\r\n" and ("\n" in text or "\r" in text):
+                self.note_breaks(text)
         if len(text) > MAX_ELEMENTS:
             self.note_long(transaction_set, pieces)
-        if delimiters.segment not in "\r\n" and ("\n" in text or "\r" in text):
-            self.note_breaks(text)
         transaction_set.pieces = pieces
         self.ready = SetEnd(self.interchange, group, transaction_set)
         self.set = None

@@ -312,7 +312,9 @@ def _first(node: SegmentNode, edges: list[Edge]) -> Edge:
         )
         for edge in edges
     )
-    return replace(marked[0], others=marked) if len(marked) > 1 else marked[0]
+    first = marked[0]
+    # Without qualifiers of its own the first place takes all there is.
+    return replace(first, others=marked) if len(marked) > 1 and first.qualifiers else first
 
 
 def _edge(step: _Step, missing: tuple[str, ...]) -> Edge:

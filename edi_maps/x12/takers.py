@@ -8,6 +8,7 @@ home, parts taken already) and says whether it took the part. *Traced* takers al
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from edi_maps.mapping import Cell, Condition, Entries, Maker, Pairs, Part, Texts, Values, missing, put, take
@@ -45,6 +46,7 @@ class _ValuesSource:
             "take_pairs": _take_pairs,
             "refuse": _refuse,
             "keep_rest": _keep_rest,
+            "leave": _leave,
             "keep_components": _keep_components,
         }
 
@@ -69,6 +71,8 @@ class _ValuesSource:
         if pairs is None or not pairs.shared:
             add(" if part in taken: return False")
             add(" taken.add(part)")
+        if self.traced and (qualifiers := _qualifiers(part)):
+            add(f" reader.qualifiers.append((sent, {self.name(qualifiers)}))")
         add(" used = 1")
         plain, special, known = _laid_out(part)
         for number, cell, weight in plain:
@@ -133,10 +137,13 @@ class _ValuesSource:
         target = f"data.setdefault({within[0]}, {{}})" if within else "data"
         if cell.decode is None:
             self.lines.append(f"{indent}{target}[{field}] = value")
+            self.trace(number, cell, indent)
         else:
             self.lines.append(f"{indent}try: {target}[{field}] = {self.name(cell.decode)}(value)")
             self.lines.append(f"{indent}except ValueError: refuse(reader, part, sent, {number}, value, left)")
-        self.trace(number, cell, indent)
+            if self.traced:
+                self.lines.append(f"{indent}else:")
+                self.trace(number, cell, f"{indent} ")
 
     def special(self, number: int, cell: Cell, weight: int) -> None:
         """Any other row. What is said once more, and what stands beside nothing, is settled here; the rest by ``_take_cell``."""
@@ -144,27 +151,40 @@ class _ValuesSource:
         address = self.name(f"{self.part.label}{number:02d}")
         add(f" if size > {number} and (value := sent[{number}]):")
         add(f"  used += {weight}")
-        otherwise = "if"
+        indent = "  "
         if cell.when:
             add(f"  if not ({self.condition(cell.when)}):")
-            add(f"   if not ({self.spoken_for(number, cell)}): left[{address}] = value")
-            self.trace_left(number, address)
-            otherwise = "elif"
+            leave = f"leave(reader, {address}, sent, {number}, value, left)"
+            add(f"   if not ({self.spoken_for(number, cell)}): {leave}")
+            add("  else:")
+            indent = "   "
         keeps = _keeps_code(self.part, cell)
-        if keeps and not (cell.when or cell.again) and _is_simple(number, cell) and len(cell.path) == 1:
-            self.closed_code(number, cell, address)
-            return
-        if cell.when and not (cell.again or keeps) and _is_simple(number, cell):
-            add("  else:")
-            self.assign(number, cell, "   ")
-            return
-        if cell.again:
-            add(f"  {otherwise} data.get({self.name(cell.path[0])}) != value:")
-        elif otherwise == "elif":
-            add("  else:")
+        if cell.const is not None and cell.keys == (number,) and not cell.path:
+            add(f"{indent}if value != {self.name(cell.const)}: leave(reader, {address}, sent, {number}, value, left)")
+            if self.traced:
+                add(f"{indent}else: reader.constants.append((sent, {number}))")
+        elif _is_simple(number, cell) and not (keeps and (cell.when or len(cell.path) > 1)):
+            self.simple(number, cell, address, indent, keeps)
         else:
-            add("  if True:")
-        add(f"   take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)")
+            add(f"{indent}take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)")
+
+    def simple(self, number: int, cell: Cell, address: str, indent: str, keeps: bool) -> None:
+        """One element for one field; where another row may have filled that already, what differs from it is kept."""
+        assign = partial(self.closed_code, number, cell, address) if keeps else partial(self.assign, number, cell)
+        if not cell.again:
+            assign(indent)
+            return
+        path = [self.name(step) for step in cell.path]
+        known = f"data.get({path[0]})" if len(path) == 1 else f"data.get({path[0]}, {{}}).get({path[1]})"
+        self.lines.append(f"{indent}known = {known}")
+        self.lines.append(f"{indent}if known is None:")
+        assign(f"{indent} ")
+        self.lines.append(f"{indent}elif known != value:")
+        call = f"take_cell(reader, {self.name(cell)}, {keeps}, {address}, sent, {number}, value, data, left)"
+        self.lines.append(f"{indent} {call}")
+        if self.traced:
+            self.lines.append(f"{indent}else:")
+            self.trace(number, cell, f"{indent} ")
 
     def spoken_for(self, number: int, cell: Cell) -> str:
         """Whether another row takes the value that ``cell`` does not, or is held ``when`` it stands there, as an expression."""
@@ -183,26 +203,21 @@ class _ValuesSource:
             said.append(f"value in {self.name(frozenset(named))}")
         return " or ".join(f"({each})" for each in said) or "False"
 
-    def closed_code(self, number: int, cell: Cell, address: str) -> None:
+    def closed_code(self, number: int, cell: Cell, address: str, indent: str) -> None:
         """A code of a closed table: its name, and the code itself where the name would be written as another."""
         codes = cell.codes
         if codes is None:
             return
-        add = self.lines.append
         returning = frozenset(code for code in codes if codes.returns(code))
-        add(f"  data[{self.name(cell.path[0])}] = {self.name(codes)}[value]")
-        add(f"  if value not in {self.name(returning)}: left[{address}] = value")
-        self.trace(number, cell, "  ")
-        self.trace_left(number, address)
+        self.lines.append(f"{indent}data[{self.name(cell.path[0])}] = {self.name(codes)}[value]")
+        self.trace(number, cell, indent)
+        leave = f"leave(reader, {address}, sent, {number}, value, left)"
+        self.lines.append(f"{indent}if value not in {self.name(returning)}: {leave}")
 
     def trace(self, number: int, cell: Cell, indent: str) -> None:
         if self.traced:
             path = self.name("/".join(str(step) for step in cell.path))
-            self.lines.append(f"{indent}reader.source(data).values[{path}] = (sent, {number})")
-
-    def trace_left(self, number: int, address: str) -> None:
-        if self.traced:
-            self.lines.append(f"  if {address} in left: reader.source(left).values[{address}] = (sent, {number})")
+            self.lines.append(f"{indent}reader.source(data).note({path}, sent, {number})")
 
 
 def _laid_out(part: Values) -> tuple[list[tuple[int, Cell, int]], list[tuple[int, Cell, int]], set[int]]:
@@ -239,6 +254,18 @@ def _laid_out(part: Values) -> tuple[list[tuple[int, Cell, int]], list[tuple[int
     return plain, special, known
 
 
+def _qualifiers(part: Values) -> tuple[tuple[int, int | None], ...]:
+    """The elements a row depends on: they say what the others, or that of one row, mean."""
+    of_all = [(key, None) for name, key, _ in part.where if name == part.name and isinstance(key, int)]
+    of_one = [
+        (key, cell.keys[0] if isinstance(cell.keys[0], int) else cell.keys[0][0])
+        for cell in part.cells
+        for name, key, _ in cell.when
+        if name == part.name and isinstance(key, int)
+    ]
+    return tuple(dict.fromkeys([*of_all, *of_one]))
+
+
 def _is_simple(number: int, cell: Cell) -> bool:
     """Whether a row takes one whole element for a field of the record or of a record nested in it."""
     named = len(cell.path) in (1, 2) and all(isinstance(step, str) for step in cell.path)
@@ -261,7 +288,7 @@ def _leave(reader: Reader, address: str, sent: list[str], number: int, value: An
     """Keep one value under extra."""
     left[address] = value
     if reader.traced:
-        reader.source(left).values[address] = (sent, number)
+        reader.source(left).note(address, sent, number)
 
 
 def _keep_rest(reader: Reader, label: str, sent: list[str], known: set[int], left: Data) -> None:
@@ -320,22 +347,37 @@ def _take_cell(
     if cell.const is not None and (value == cell.const or not cell.path):
         if value != cell.const:
             _leave(reader, address, sent, number, value, left)
+        elif reader.traced:
+            reader.constants.append((sent, number))
         return
     try:
         read = raw if cell.decode is None else cell.decode(raw)
     except ValueError:
         reader.problem(cell.type.finding, sent, number, " ".join(raw) if isinstance(raw, tuple) else raw)
         _leave(reader, address, sent, number, value, left)
+        if isinstance(raw, tuple) and raw[1]:
+            _leave(reader, f"{address[:-2]}{cell.keys[1]:02d}", sent, cell.keys[1], raw[1], left)
         return
     if cell.again and (known := take(data, cell.path)) is not None:
         if known != read:
             _leave(reader, address, sent, number, value, left)
+        elif reader.traced:
+            _note(reader, cell, sent, number, data)
         return
     put(data, cell.path, read)
     if reader.traced:
-        reader.source(data).values["/".join(str(step) for step in cell.path)] = (sent, number)
+        _note(reader, cell, sent, number, data)
     if keeps_code and cell.codes is not None and not cell.codes.returns(value):
         _leave(reader, whole_address, sent, number, value, left)
+
+
+def _note(reader: Reader, cell: Cell, sent: list[str], number: int, data: Data) -> None:
+    """Say where the value of a row stands: in one component, or in all its elements."""
+    source, path = reader.source(data), "/".join(str(step) for step in cell.path)
+    source.note(path, sent, number, cell.keys[0][1] if isinstance(cell.keys[0], tuple) else None)
+    for other in cell.keys[1:]:
+        if other < len(sent) and sent[other]:
+            source.note(path, sent, other)
 
 
 def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data: Data, left: Data, start: int) -> int:
@@ -362,13 +404,15 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
                 if field.endswith("[]"):
                     field = field[:-2]
                     if traced:
-                        reader.source(data).values[f"{field}/{len(data.get(field, ()))}"] = (sent, number + 1)
+                        reader.source(data).note(f"{field}/{len(data.get(field, ()))}", sent, number + 1)
+                        reader.qualifiers.append((sent, [(number, number + 1)]))
                     data.setdefault(field, []).append(value)
                     continue
                 if field not in data:
                     data[field] = value
                     if traced:
-                        reader.source(data).values[field] = (sent, number + 1)
+                        reader.source(data).note(field, sent, number + 1)
+                        reader.qualifiers.append((sent, [(number, number + 1)]))
                     continue
             elif make is not None:
                 try:
@@ -377,9 +421,11 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
                     reader.problem(pairs.type.finding, sent, number + 1, value)
                 else:
                     if traced:
-                        place = f"{pairs.field}/{at + len(entries)}"
-                        reader.source(data).values[f"{place}/{first}"] = (sent, number)
-                        reader.source(data).values[f"{place}/{second}"] = (sent, number + 1)
+                        source, place = reader.source(data), f"{pairs.field}/{at + len(entries)}"
+                        source.note(f"{place}/{first}", sent, number)
+                        source.note(f"{place}/{second}", sent, number + 1)
+                        for field in shared:
+                            source.note(f"{place}/{field}", sent, pairs.shared[field])
                     entry = {first: qualifier if codes is None else codes[qualifier], second: read}
                     if shared:
                         entry |= shared
@@ -436,7 +482,9 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
                 return True
             place[key] = entry["value"]
             if traced:
-                reader.source(data).values[f"{field}/{key}"] = reader.source(entry).values["value"]
+                named, said = (reader.source(entry).values[name][0] for name in ("key", "value"))
+                reader.source(data).note(f"{field}/{key}", *said)
+                reader.qualifiers.append((named[0], [(named[1], said[1])]))
         else:
             if not maker.required <= entry.keys():
                 if len(reader.findings) == before:
@@ -463,8 +511,8 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
             for address, value in inner.items():
                 left[f"{field}/{key}/{address}"] = value
             if traced:
-                for address, place in reader.source(inner).values.items():
-                    reader.source(left).values[f"{field}/{key}/{address}"] = place
+                for address, spots in reader.source(inner).values.items():
+                    reader.source(left).values[f"{field}/{key}/{address}"] = spots
         return True
 
     return taker
@@ -513,6 +561,8 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
             else:
                 data[address] = f"{data[address]}\n{value}" if address in data else value
             return True
+        if traced and known:
+            reader.qualifiers.append((sent, [(number, None) for number in known]))
         values = [value for number in keys if number < len(sent) and (value := sent[number])]
         more: Data = {}
         if len(values) + len(known) + 1 != len(sent) - sent.count(""):
@@ -522,13 +572,15 @@ def takes_texts(part: Texts, *, traced: bool) -> Taker:
                 return False
             left.update(more)
             if traced:
-                reader.source(left).values.update(reader.source(more).values)
+                for kept, spots in reader.source(more).values.items():
+                    for spot in spots:
+                        reader.source(left).note(kept, *spot)
         if values:
             before = take(data, part.field)
             if traced:
                 for place, number in enumerate(number for number in keys if number < len(sent) and sent[number]):
                     at = f"{address}/{len(before or ()) + place}" if part.is_list else address
-                    reader.source(data).values.setdefault(at, (sent, number))
+                    reader.source(data).note(at, sent, number)
             if part.is_list:
                 put(data, part.field, [*(before or ()), *values])
             else:
