@@ -267,6 +267,7 @@ class OrderAcknowledgment(Document):
     contacts: tuple[Contact, ...] = ()
     dates: dict[str, date] = {}
     references: tuple[Reference, ...] = ()
+    terms: tuple[Term, ...] = ()
     charges: tuple[Charge, ...] = ()
     freight: Freight | None = None
     carrier: Carrier | None = None

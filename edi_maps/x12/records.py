@@ -18,7 +18,9 @@ What does not survive writing and reading again, because the wire has no place f
     * schedules: the order of an item is written as LIN pair PO, whichever of PO and ON it came as; UNT and J2X are written as UIT and
       PID; the reference of a quantity has no description; a time of day is kept to the hundredth of a second;
     * inventory advices: lots and serials of an item are written as references, those of one quantity stay under ``extra``;
-    * N9 without text, and NTE, come back as REF and as N9 with its text;
+    * N9 without text, and NTE, MSG and MTX by themselves, come back as REF and as N9 with its text; a description that calls itself
+      the product (PID02 = 08) as one that does not; the second mark of a MAN in a segment of its own;
+    * a component without a relationship comes back as included, a characteristic without a form as free text;
     * of ``extra``, whole parts that no ``keep`` row of the sheet names can only be read.
 """
 

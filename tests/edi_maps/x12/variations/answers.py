@@ -4,6 +4,9 @@ from .rows import ANSWER, ANSWER_LINE, reads
 
 ANSWERS = [
     reads(
+        "the terms the seller sells at", ANSWER, "ITD*05*3*****45", terms=[{"kind": "05", "basis": "3", "net_days": 45}]
+    ),
+    reads(
         "who answers, and how the goods will come",
         ANSWER,
         "PER*SR*SAL*TE*5550103 / FOB*PC / SAC*C*D240***900 / TD5**2*ABCD*M",
