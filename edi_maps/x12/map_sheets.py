@@ -72,8 +72,9 @@ def document(
         return None
     if left:
         data["extra"] = left
-        if reader.traced:
-            reader.source(data).inner["extra"] = left
+    if reader.traced:
+        reader.root = data
+        reader.source(data).inner["extra"] = left
     record: CanonicalRecord = maker.make(data)
     return record
 

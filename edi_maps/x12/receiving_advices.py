@@ -11,6 +11,7 @@ from typing import Any, Final
 from edi_maps.canonical import Condition, Discrepancy, ReceivedLine
 from edi_maps.mapping import Codes
 from edi_maps.x12.elements import TYPES
+from edi_maps.x12.extraction import Reader
 from edi_maps.x12.map_sheets import sheet
 
 #: Where the quantities in question stand; unit and condition follow each.
@@ -19,14 +20,31 @@ _QUANTITIES: Final = (6, 9, 12, 15, 18)
 _NUMBER: Final = TYPES["number"]
 
 
-def conclude(data: dict[str, Any]) -> None:
+def conclude(data: dict[str, Any], reader: Reader) -> None:
     """Move the quantities in question of every line from its ``extra`` to its discrepancies.
 
     Args:
         data: the fields of the advice, its lines made already.
+        reader: who read them, and knows where they stood if it was told to note that.
     """
     if "lines" in data:
         data["lines"] = [_with_discrepancies(line) for line in data["lines"]]
+        if reader.traced:
+            for number in range(len(data["lines"])):
+                _note_discrepancies(reader, reader.source(data).inner[f"lines/{number}"])
+
+
+def _note_discrepancies(reader: Reader, entry: dict[str, Any]) -> None:
+    if "extra" not in entry:
+        return
+    left, source = entry["extra"], reader.source(entry)
+    places = reader.source(left).values
+    for number, at in enumerate(at for at in _QUANTITIES if _discrepancy_at(left, at)):
+        for field, element in (("quantity", at), ("unit", at + 1), ("condition", at + 2), ("code", at + 2)):
+            for segment, _, _ in places.get(_address(element), ()):
+                # A unit with an exponent is a composite, its first component the unit.
+                component = 1 if isinstance(left[_address(element)], list) else None
+                source.note(f"discrepancies/{number}/{field}", segment, element, component)
 
 
 def prepare(data: dict[str, Any]) -> None:
@@ -67,8 +85,7 @@ def _with_discrepancies(line: ReceivedLine) -> ReceivedLine:
     left = dict(line.extra)
     found = []
     for at in _QUANTITIES:
-        quantity, unit, code = (left.get(_address(element)) for element in range(at, at + 3))
-        if isinstance(code, str) and (discrepancy := _discrepancy(quantity, unit, code)):
+        if discrepancy := _discrepancy_at(left, at):
             found.append(discrepancy)
             for element in (at, at + 1, at + 2):
                 if isinstance(left.get(_address(element)), str):  # a unit with an exponent stays, nobody else says it
@@ -76,8 +93,12 @@ def _with_discrepancies(line: ReceivedLine) -> ReceivedLine:
     return line.model_copy(update={"discrepancies": tuple(found), "extra": left}) if found else line
 
 
-def _discrepancy(quantity: Any, unit: Any, code: str) -> Discrepancy | None:
-    """None: the quantity is no number, which is found already, and stays where it is."""
+def _discrepancy_at(left: dict[str, Any], at: int) -> Discrepancy | None:
+    """The quantity in question that starts at element ``at``. None: there is none, or what stands there is no number, which is
+    found already, and stays where it is."""
+    quantity, unit, code = (left.get(_address(element)) for element in range(at, at + 3))
+    if not isinstance(code, str):
+        return None
     assert _NUMBER.decode is not None  # noqa: S101 - numbers are decoded
     try:
         amount = _NUMBER.decode(quantity) if quantity is not None else None

@@ -210,7 +210,7 @@ def _conclude_change_acknowledgment(data: dict[str, Any], tree: Loop, reader: Re
 #: What a document of a kind leaves to its reader: called with the values read, the tree and the reader, before the record is made.
 _CONCLUSIONS: Final[dict[str, Callable[[dict[str, Any], Loop, Reader], None]]] = {
     "855": _conclude_acknowledgment,
-    "861": lambda data, _tree, _reader: receiving_advices.conclude(data),
+    "861": lambda data, _tree, reader: receiving_advices.conclude(data, reader),
     "865": _conclude_change_acknowledgment,
 }
 

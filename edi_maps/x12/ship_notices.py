@@ -66,8 +66,9 @@ class NoticeBuilding:
         reader, blocks = self.reader, sheet("856").blocks
         reader.within(tree)
         data: dict[str, Any] = {}
-        left = reader.read(blocks["header"], _only(tree, {"BSN"}), data)
-        left |= reader.read(blocks["totals"], _only(tree, {"CTT"}), data)
+        left: dict[str, Any] = {}
+        reader.fill(blocks["header"], _only(tree, {"BSN"}), data, left)
+        reader.fill(blocks["totals"], _only(tree, {"CTT"}), data, left)
         shipment = Loop(
             "HL",
             [segment for segment in tree.segments if segment[0] not in {"BSN", "CTT"}],
@@ -86,7 +87,7 @@ class NoticeBuilding:
                     shipment.loops += [loop for loop in level.loops if loop.id != "HL"]
                 case "O":
                     order = _content(reader, level)
-                    _name_store(order)
+                    _name_store(reader, order)
                     orders.append(order)
                     inherited: dict[str, Any] = {name: order[name] for name in _OF_ORDER if name in order}
                     place = _Place(order, inherited, place.package)
@@ -103,10 +104,16 @@ class NoticeBuilding:
                     reader.keep(Loop("HL", level.segments, level.positions, inner), kept)
                     owner = place.item or place.package or place.order
                     target = left if owner is None else owner.setdefault("extra", {})
-                    target.setdefault("HL", []).extend(kept["HL"])
+                    before = target.setdefault("HL", [])
+                    if reader.traced:
+                        if owner is not None:
+                            reader.source(owner).inner["extra"] = target
+                        for number, spots in enumerate(reader.source(kept).values.values(), len(before)):
+                            reader.source(target).values[f"HL/{number}"] = spots
+                    before.extend(kept["HL"])
             if level.loops:
                 waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
-        left |= reader.read(blocks["shipment"], shipment, data)
+        reader.fill(blocks["shipment"], shipment, data, left)
         _fill(reader, data, orders, packages, items)
         return document("856", data, left, tree, reader)
 
@@ -122,6 +129,8 @@ def _only(tree: Loop, wanted: set[str]) -> Loop:
 
 def _read(reader: Reader, block: Any, scope: Loop) -> dict[str, Any]:
     data: dict[str, Any] = {}
+    if reader.traced and block.name == "package":
+        reader.source(data).note("level", scope.segments[0], 3)
     if left := reader.read(block, scope, data):
         _name_second_marks(reader, data, left)
     if left:
@@ -157,10 +166,14 @@ def _content(reader: Reader, level: Loop) -> dict[str, Any]:
     return content
 
 
-def _name_store(order: dict[str, Any]) -> None:
-    ids = {party.role: party.id for party in reversed(order.get("parties", ())) if party.id}
-    if store := next((ids[role] for role in _STORE_ROLES if role in ids), None):
-        order["store"] = store
+def _name_store(reader: Reader, order: dict[str, Any]) -> None:
+    parties = order.get("parties", ())
+    places = {party.role: place for place, party in reversed([*enumerate(parties)]) if party.id}
+    if (place := next((places[role] for role in _STORE_ROLES if role in places), None)) is not None:
+        order["store"] = parties[place].id
+        if reader.traced:
+            source = reader.source(order)
+            source.values["store"] = reader.source(source.inner[f"parties/{place}"]).values["id"]
 
 
 def _placed(reader: Reader, item: dict[str, Any], place: _Place) -> dict[str, Any]:
@@ -243,7 +256,8 @@ def _take_sscc(package: dict[str, Any], level: Loop, reader: Reader) -> None:
                 del marks[index]
             if reader.traced:
                 source = reader.source(package)
-                source.values["sscc"] = (segment, 2)
+                source.note("sscc", segment, 2)
+                reader.qualifiers.append((segment, [(1, 2)]))
                 if not stays:
                     entries = [source.inner.pop(f"marks/{place}") for place in range(len(marks) + 1)]
                     del entries[index]
@@ -283,10 +297,15 @@ def _fill(
     if len(told) < len(orders):
         known = {_key(item) for item in items}
         told = [order for order in orders if order.keys() - set(_OF_ORDER) or _key(order) not in known]
-    fallback = _order_in(data)
     for item in items:
-        if "order_number" not in item and (number := _order_in(item) or fallback):
-            item["order_number"] = number
+        if "order_number" not in item:
+            for told_by in (item, data):
+                if (place := _order_in(told_by)) is not None:
+                    item["order_number"] = told_by["references"][place].value
+                    if reader.traced:
+                        reference = reader.source(told_by).inner[f"references/{place}"]
+                        reader.source(item).values["order_number"] = reader.source(reference).values["value"]
+                    break
     blocks = sheet("856").blocks
     for name, block_name, entries in (
         ("orders", "order", told),
@@ -302,11 +321,10 @@ def _fill(
                 made[place] = maker.make(entry)
 
 
-def _order_in(values: dict[str, Any]) -> str | None:
-    """The order number among the references."""
-    return next(
-        (each.value for each in values.get("references", ()) if each.kind == "purchase_order" and each.value), None
-    )
+def _order_in(values: dict[str, Any]) -> int | None:
+    """Which of the references is the order number."""
+    references = values.get("references", ())
+    return next((place for place, each in enumerate(references) if each.kind == "purchase_order" and each.value), None)
 
 
 # -- writing

@@ -482,9 +482,9 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
                 return True
             place[key] = entry["value"]
             if traced:
-                named, said = (reader.source(entry).values[name][0] for name in ("key", "value"))
-                reader.source(data).note(f"{field}/{key}", *said)
-                reader.qualifiers.append((named[0], [(named[1], said[1])]))
+                [(_, named, _)], [spot] = (reader.source(entry).values[name] for name in ("key", "value"))
+                reader.source(data).note(f"{field}/{key}", *spot)
+                reader.qualifiers.append((spot[0], [(named, spot[1])]))
         else:
             if not maker.required <= entry.keys():
                 if len(reader.findings) == before:
