@@ -26,12 +26,13 @@ from edi_maps.x12.received_acknowledgments import (
 )
 from edi_maps.x12.segments import Delimiters, Loop, Segment
 from edi_maps.x12.structure import group_of
-from edi_maps.x12.two_passes import in_two_passes
+from edi_maps.x12.two_passes import FileChanged, in_two_passes
 from edi_maps.x12.writer import Envelope, envelop, read_back, write
 
 __all__ = [
     "Delimiters",
     "Envelope",
+    "FileChanged",
     "FunctionalAcknowledgment",
     "Group",
     "Interchange",

@@ -14,6 +14,10 @@ from edi_maps.x12.envelope import Interchange, SetEnd, events
 from edi_maps.x12.reader import finish, stream
 
 
+class FileChanged(ValueError):
+    """The file is not what it was when its envelopes were read."""
+
+
 def in_two_passes(
     open_file: Callable[[], BinaryIO], *, relaxed: frozenset[str] = frozenset()
 ) -> Iterator[tuple[Interchange, Iterator[SetEnd]]]:
@@ -30,7 +34,7 @@ def in_two_passes(
         needs. Who needs none may clear the sets of the group as they come.
 
     Raises:
-        ValueError: the two passes saw different files: it was changed meanwhile.
+        FileChanged: the two passes did not see the same.
     """
     with open_file() as ahead, open_file() as behind:
         reading = stream(behind, relaxed=relaxed)
@@ -70,4 +74,4 @@ def _sets(
         event.group.sets.clear()
         group.sets.append(event.set)
         yield SetEnd(interchange, group, event.set)
-    raise ValueError("the file was changed while it was read")
+    raise FileChanged("it was changed while it was read")

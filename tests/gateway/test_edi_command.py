@@ -1,14 +1,24 @@
 """``manage.py edi`` as scripts see it: JSON lines, bytes and exit codes, never a traceback."""
 
+import io
 import json
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from edi_maps.x12 import read
-from tests.edi_maps.x12.documents import FIXTURES, ORDER, document
+from edi_maps.x12 import acknowledge, read, reply_envelope
+from tests.edi_maps.x12.documents import FIXTURES, GS, ISA, ORDER, document, interchange, transaction_set, wire
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
@@ -69,6 +79,99 @@ def test_a_file_that_is_not_there_is_a_line_and_the_others_are_read():
     assert ([line["verdict"] for line in found], code) == (["rejected", "accepted"], 2)
 
 
+def orders(count):
+    sets = [line for number in range(1, count + 1) for line in transaction_set(*ORDER, number=f"{number:06d}")]
+    return wire(interchange(*sets, sets=count))
+
+
+def test_findings_about_a_group_come_before_its_sets(tmp_path):
+    path = tmp_path / "groups.edi"
+    groups = [(101, "ABC"), (102, "004010"), (103, "XYZ")]
+    sets = [
+        line
+        for number, version in groups
+        for line in (
+            GS.format(group="PO", version=version).replace("*101*X", f"*{number}*X"),
+            *([] if number == 103 else transaction_set(*ORDER)),
+            f"GE*{0 if number == 103 else 1}*{number}",
+        )
+    ]
+    path.write_bytes(wire([ISA, *sets, "IEA*3*000000101"]))
+    found, code = lines(path)
+    assert [(line["group"], line["code"], line["verdict"]) for line in found] == [
+        ("101", None, "rejected"),
+        ("101", "850", "rejected"),
+        ("102", "850", "accepted"),
+        ("103", None, "rejected"),
+    ]
+    assert code == 1
+
+
+def test_every_set_of_a_cut_interchange_is_rejected_from_the_first_line(tmp_path):
+    path = tmp_path / "cut.edi"
+    path.write_bytes(orders(3).replace(b"IEA*1*000000101~\n", b""))
+    found, _ = lines(path)
+    assert [line["verdict"] for line in found] == ["rejected"] * 4
+    assert [line["record"]["number"] for line in found[1:]] == ["PO-1"] * 3
+
+
+def test_a_dash_is_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(orders(2))))
+    found, code = lines("-")
+    assert ([(line["file"], line["verdict"]) for line in found], code) == ([("-", "accepted")] * 2, 0)
+
+
+def test_what_can_be_read_only_once_is_read_all_the_same(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(orders(2),))
+    writer.start()
+    found, code = lines(pipe)
+    writer.join()
+    assert ([line["verdict"] for line in found], code) == (["accepted"] * 2, 0)
+
+
+def test_a_directory_is_a_line_too(tmp_path):
+    (line,), code = lines(tmp_path)
+    assert ("directory" in line["findings"][0]["text"].lower(), code) == (True, 2)
+
+
+class Nowhere(StringIO):
+    """Standard output that keeps nothing."""
+
+    def write(self, text):
+        return len(text)
+
+
+def peak(path):
+    tracemalloc.start()
+    call_command("edi", "read", str(path), stdout=Nowhere())
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return used
+
+
+def test_memory_does_not_grow_with_the_number_of_sets(tmp_path, monkeypatch):
+    monkeypatch.setattr("edi_maps.x12.envelope.WINDOW", 4_096)  # far less than each of these files
+    paths = [tmp_path / "few.edi", tmp_path / "more.edi", tmp_path / "most.edi"]
+    for path, count in zip(paths, (10, 500, 2_000), strict=True):
+        path.write_bytes(orders(count))
+    peak(paths[0])
+    # Of every set its control number is remembered, in both passes: a repeated one is an error.
+    assert (peak(paths[2]) - peak(paths[1])) / 1_500 < 250
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(tmp_path):
+    path = tmp_path / "long.edi"
+    path.write_bytes(orders(1_000))
+    command = [sys.executable, "manage.py", "edi", "read", str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        first = json.loads(process.stdout.readline())
+        process.stdout.close()
+        complaints = process.stderr.read()
+    assert (first["verdict"], complaints, process.returncode) == ("accepted", b"", 141)
+
+
 def test_a_997_is_read_as_what_it_acknowledges(tmp_path):
     out, _ = run("ack", FIXTURES / "855_one_of_three_refused.edi")
     path = tmp_path / "ack.edi"
@@ -83,6 +186,21 @@ def test_ack_answers_in_the_sender_s_separators():
     answer = read(out.encode("latin-1"))[0]
     assert (answer.receiver_id, answer.groups[0].functional_id) == ("NORTHMILL", "FA")
     assert "AK3*CUR*4**2~" in out
+
+
+def test_ack_of_a_stream_is_the_answer_to_the_whole(monkeypatch):
+    data = (FIXTURES / "850_seven_faults.edi").read_bytes() + orders(3).replace(b"101", b"102")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    out, code = run("ack", "-")
+    now = datetime.now(UTC)
+    whole = b"".join(
+        acknowledge(one, reply_envelope(one, interchange_number=number, group_number=number, at=now)) or b""
+        for number, one in enumerate(read(data), start=1)
+    )
+    assert code == 1
+    assert [line for line in out.split("~") if line[:2] == "AK"] == [
+        line for line in whole.decode("latin-1").split("~") if line[:2] == "AK"
+    ]
 
 
 def test_ack_answers_with_the_set_asked_for():
