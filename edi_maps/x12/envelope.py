@@ -24,9 +24,10 @@ from edi_maps.x12.segments import (
     Delimiters,
     Segment,
     cut,
-    cut_tidy,
     decoded,
+    is_padded,
     places,
+    tidy_end,
 )
 
 #: Bounds of one file. Above them reading stops with a finding, so that no input costs unbounded time or memory.
@@ -57,6 +58,7 @@ class TransactionSet:
     delimiters: Delimiters = field(default_factory=Delimiters)
     text: str = ""  #: ST to SE as they came, in latin-1: an index is a byte
     pieces: list[str] | None = None  #: the text cut into segments, between the scanner and the reader only
+    padded: bool = True  #: elements may have blanks around them
     place: Callable[[int], int] | None = (
         None  #: from an index in ``text`` to a byte offset, when the file was hard-wrapped
     )
@@ -80,7 +82,7 @@ class TransactionSet:
         found = places(self.text, self.delimiters)
         if self.place is None:
             return [(self.start + start, self.start + end) for start, end in found]
-        return [(self.place(start), self.place(end)) for start, end in found]
+        return [(self.place(start), self.place(end - 1) + 1) for start, end in found]
 
     def release(self) -> None:
         """Let go of all but what an acknowledgment needs: of a set that is not too long, the text its findings are about."""
@@ -462,6 +464,10 @@ class _Reader:
         self.ready: SetEnd | None = None  #: a set that is complete and not yet handed out
         self.closed = False  #: IEA has come
         self.over = False  #: there is more than we read
+        self.looked_at = ""  #: the text that has been looked at, see ``look``
+        self.tidy_until = 0
+        self.end = ""
+        self.padded = True
         self.claimed_groups: str | None = None
         self.group_numbers: set[int | None] = set()
         self.set_numbers: set[str] = set()
@@ -603,8 +609,12 @@ class _Reader:
             at, to_byte = self.set_at, self.window.place
             transaction_set.place = lambda index: to_byte(at + index)
         transaction_set.text = text
-        pieces = cut_tidy(text, delimiters.segment)
-        if pieces is None:
+        if self.looked_at is not self.window.text or stop > self.tidy_until:
+            self.look(self.set_at)
+        if self.end and stop <= self.tidy_until:
+            pieces = text.removesuffix(self.end).removesuffix(delimiters.segment).split(self.end) if text else []
+            transaction_set.padded = self.padded
+        else:
             pieces = cut(text, delimiters)
             if delimiters.segment not in "\r\n" and ("\n" in text or "\r" in text):
                 self.note_breaks(text)
@@ -615,6 +625,16 @@ class _Reader:
         self.set = None
         self.at = stop
         return pieces
+
+    def look(self, at: int) -> None:
+        """See once for many sets whether the text from ``at`` to the end of the interchange can be cut without a closer look."""
+        text, delimiters = self.window.text, self.interchange.delimiters
+        trailer = text.find(f"IEA{delimiters.element}", at)
+        until = trailer if trailer >= 0 else text.rfind(delimiters.segment, at) + len(delimiters.segment)
+        region = text[at:until]
+        self.looked_at, self.tidy_until = text, until
+        self.end = tidy_end(region, delimiters.segment) or ""
+        self.padded = not self.end or is_padded(region, delimiters)
 
     def note_breaks(self, text: str) -> None:
         """Count the segments with a line break inside: it was none of theirs."""

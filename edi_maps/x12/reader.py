@@ -20,7 +20,7 @@ from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
 from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
-from edi_maps.x12.segments import Loop, cut, is_padded
+from edi_maps.x12.segments import Loop, cut
 from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
 from edi_maps.x12.validation import MAX_FINDINGS as MOST
 from edi_maps.x12.validation import validate
@@ -232,11 +232,12 @@ def _walk(
     take = None if building is None else building.take
     if building is not None and most < MOST:
         building.reader.most = most
-    padded = is_padded(transaction_set.text, delimiters)
     pieces, transaction_set.pieces = transaction_set.pieces, None
     if pieces is None:
         pieces = cut(transaction_set.text, delimiters)
-    tree, structural = validate(pieces, rules, delimiters, short_dates=short_dates, padded=padded, most=most, take=take)
+    tree, structural = validate(
+        pieces, rules, delimiters, short_dates=short_dates, padded=transaction_set.padded, most=most, take=take
+    )
     del pieces  # of a long set they take as much as its record will
     if building is None:
         missing = (

@@ -102,10 +102,13 @@ def cut(text: str, delimiters: Delimiters) -> list[str]:
 
 
 def cut_tidy(text: str, terminator: str) -> list[str] | None:
-    """The segments of a text where there is nothing to take off, to leave out, to decode or to close up, cut at the speed of memory.
+    """The segments of a text where there is nothing to take off, to leave out, to decode or to close up; None: this text is not so."""
+    end = tidy_end(text, terminator)
+    return None if end is None else text.removesuffix(end).removesuffix(terminator).split(end)
 
-    Tidy is what ends every segment alike, with the terminator or with that and a line feed. None: this text is not.
-    """
+
+def tidy_end(text: str, terminator: str) -> str | None:
+    """What ends every segment of a tidy text, the terminator alone or with a line feed; None: they differ, or blanks hide."""
     if not text.isascii() or "\r" in text:
         return None
     end = terminator
@@ -116,15 +119,8 @@ def cut_tidy(text: str, terminator: str) -> list[str] | None:
             return None
     if not text.endswith((terminator, end)) or text.startswith((terminator, *BLANKS)):
         return None
-    if (
-        end + end[0] in text
-        or f"{end} " in text
-        or f"{end}\t" in text
-        or f" {terminator}" in text
-        or f"\t{terminator}" in text
-    ):
-        return None
-    return text.removesuffix(end).removesuffix(terminator).split(end)
+    hidden = (end + end[0], f"{end} ", f"{end}\t", f" {terminator}", f"\t{terminator}")
+    return None if any(blank in text for blank in hidden) else end
 
 
 def is_padded(text: str, delimiters: Delimiters) -> bool:
