@@ -281,16 +281,16 @@ class Maker:
         self._fresh = tuple(name for name, default in self._template.items() if isinstance(default, dict))
         self.names = set(fields)
         kinds = {name: shape_of(info.annotation) for name, info in fields.items()}
-        self._tuples = tuple(
-            (name, Maker(kind.model) if kind.model else None) for name, kind in kinds.items() if kind.many
-        )
-        self._nested = tuple(
-            (name, Maker(kind.model)) for name, kind in kinds.items() if kind.model is not None and not kind.many
-        )
+        #: What becomes of the values of some fields: lists become tuples, dictionaries records.
+        self._finish: dict[str, Callable[[Any], Any]] = {
+            name: _entries(kind.model) if kind.many else _nested(kind.model)
+            for name, kind in kinds.items()
+            if kind.many or kind.model is not None
+        }
         #: Makes a record of a value for every field, which the caller gives away.
         self.make_whole = self._constructor()
         # Nothing to turn into a tuple, a record or a dictionary of its own: most of the many small records of a document.
-        flat = not (self._tuples or self._nested or self._fresh)
+        flat = not (self._finish or self._fresh)
         #: Makes the record of these values.
         self.make: Callable[[dict[str, Any]], Any] = self._make_flat() if flat else self._make
 
@@ -316,20 +316,39 @@ class Maker:
 
     def _make(self, values: dict[str, Any]) -> Any:
         state = self._template | values
-        for name, entry_maker in self._tuples:
-            if name in values:
-                entries = values[name]
-                if entry_maker is not None and dict in map(type, entries):
-                    entries = [entry_maker.make(entry) if type(entry) is dict else entry for entry in entries]
-                state[name] = tuple(entries)
-        for name, maker in self._nested:
-            if name in values:
-                # Without what it is about, which was refused and is a finding, the rest says nothing.
-                state[name] = maker.make(values[name]) if maker.required <= values[name].keys() else None
+        finish = self._finish
+        for name, value in values.items():
+            if name in finish:
+                state[name] = finish[name](value)
         for name in self._fresh:
             if name not in values:
                 state[name] = {}
         return self.make_whole(state)
+
+
+def _entries(model: type[BaseModel] | None) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """What makes a list the tuple of a record, and what is still a dictionary in it a record itself."""
+    if model is None:
+        return tuple
+    maker = Maker(model)
+
+    def finished(entries: list[Any]) -> tuple[Any, ...]:
+        if dict in map(type, entries):
+            return tuple(maker.make(entry) if type(entry) is dict else entry for entry in entries)
+        return tuple(entries)
+
+    return finished
+
+
+def _nested(model: type[BaseModel] | None) -> Callable[[dict[str, Any]], Any]:
+    """What makes a dictionary a record in a record."""
+    maker = Maker(model) if model is not None else None
+
+    def finished(values: dict[str, Any]) -> Any:
+        # Without what it is about, which was refused and is a finding, the rest says nothing.
+        return maker.make(values) if maker is not None and maker.required <= values.keys() else None
+
+    return finished
 
 
 #: The slots of a pydantic model, set directly: half the time of making a record goes into looking them up by name.
