@@ -194,7 +194,8 @@ def test_active_text_is_kept_and_never_shown_raw():
     (one,) = [one for group in parts[0].groups for one in group.sets]
     assert one.verdict is Verdict.REJECTED
     assert "element_characters" in codes(one.findings)
-    assert one.segments[2].get(2) == ACTIVE
+    # 9B starts a control sequence in latin-1; no document means one, and Windows has a quotation mark there.
+    assert one.segments[2].get(2) == ACTIVE.replace("\x9b", "›")
     page = explain("<b>name</b>", parts)
     for shown in (as_text(page), as_html(page)):
         assert not any(character in shown for character in "\x00\x1b\x07\x9b")
