@@ -196,7 +196,8 @@ def _separates(mark: str) -> bool:
 def _group_address(address: str, delimiters: Delimiters) -> str:
     """GS02 or GS03 to answer to; '', that is as in the ISA, when theirs cannot be repeated."""
     marks = {delimiters.element, delimiters.segment, delimiters.component, delimiters.repetition}
-    return address if len(address) <= 15 and address.isprintable() and not marks & set(address) else ""
+    repeats = len(address) <= 15 and address.isprintable() and max(address, default="") <= "\xff"
+    return address if repeats and not marks & set(address) else ""
 
 
 def _claimed(group: Group) -> str:

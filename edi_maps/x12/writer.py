@@ -80,8 +80,11 @@ class Envelope:
             ("receiver_group_id", self.receiver_group_id or self.receiver_id, 15),
             ("version_suffix", self.version_suffix, 6),
         ):
-            if len(value) > longest or not value.isprintable() or any(mark in value for mark in used):
-                raise ValueError(f"{name}: {value!r} does not fit its element ({longest} characters, no separators)")
+            beyond = max(value, default="") > "\xff"
+            if len(value) > longest or beyond or not value.isprintable() or any(mark in value for mark in used):
+                raise ValueError(
+                    f"{name}: {value!r} does not fit its element ({longest} characters of latin-1, no separators)"
+                )
         if not (self.sender_id.strip() and self.receiver_id.strip()):
             raise ValueError("sender_id and receiver_id must say who writes to whom")
         for number_name, number in (

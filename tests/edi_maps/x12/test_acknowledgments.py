@@ -150,6 +150,16 @@ def test_what_a_stranger_sent_cannot_break_the_answer():
         assert codes(scan(sent)[0].groups[0].sets[0].findings) == []
 
 
+def test_an_address_beyond_latin_1_is_repeated_nowhere():
+    in_windows = wire(GOOD).replace(b"KELDERCO       ", b"KELDERCO\x91      ").replace(b"*KELDERCO*", b"*KELDER\x91*")
+    with pytest.raises(ValueError, match=r"receiver_id: .* does not fit its element"):
+        reply_envelope(read(in_windows)[0], interchange_number=1, group_number=1, at=AT)
+    [group_only] = read(wire(GOOD).replace(b"*KELDERCO*", b"*KELDER\x91*"))
+    reply = reply_envelope(group_only, interchange_number=1, group_number=1, at=AT)
+    assert (reply.receiver_id, reply.receiver_group_id) == ("KELDERCO", "")
+    assert acknowledge(group_only, reply).startswith(b"ISA*")
+
+
 def test_the_reply_goes_back_where_the_interchange_came_from():
     reply = reply_envelope(read(wire(GOOD))[0], interchange_number=1, group_number=1, at=AT)
     assert (reply.sender_id, reply.receiver_id, reply.version) == ("NORTHMILL", "KELDERCO", "004010")
