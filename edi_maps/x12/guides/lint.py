@@ -98,7 +98,7 @@ def _widths(directory: Path) -> dict[str, tuple[int, int]]:
 
 def _structure_faults(name: str, root: _Node, widths: dict[str, tuple[int, int]]) -> Iterator[Fault]:
     for loop in root.iter("loop"):
-        for rule, words in (*_sibling_faults(loop), *_start_faults(loop)):
+        for rule, words in (*_sibling_faults(loop), *_start_faults(loop), *_forgiven_faults(loop)):
             yield Fault(file=name, place=_path(loop), rule=rule, words=words)
     for segment in root.iter("segment"):
         for rule, words in (*_element_faults(segment, widths), *_syntax_faults(segment)):
@@ -116,7 +116,7 @@ def _sibling_faults(loop: _Node) -> Iterator[tuple[str, str]]:
         if times > 1:
             yield "siblings", f"{times} loops are called {identifier}"
     for first, second in pairwise(children):
-        if int(second.get("pos", "")) < int(first.get("pos", "")):
+        if _pos(second) < _pos(first):
             yield "order", f"{second.get('xid')} stands behind {first.get('xid')} and has a smaller pos"
     starts = [(child.get("xid", ""), start) for child in children if (start := _first_segment(child)) is not None]
     for number, (identifier, start) in enumerate(starts):
@@ -132,7 +132,7 @@ def _first_segment(node: _Node) -> _Node | None:
         return node
     if node.get("type") == "wrapper":
         return None
-    first = min(node.iterchildren("loop", "segment"), key=lambda child: int(child.get("pos", "")), default=None)
+    first = min(node.iterchildren("loop", "segment"), key=_pos, default=None)
     return None if first is None else _first_segment(first)
 
 
@@ -169,7 +169,7 @@ def _codes(element: _Node | None) -> set[str]:
 
 
 def _start_faults(loop: _Node) -> Iterator[tuple[str, str]]:
-    children = sorted(loop.iterchildren("loop", "segment"), key=lambda child: int(child.get("pos", "")))
+    children = sorted(loop.iterchildren("loop", "segment"), key=_pos)
     if not children:
         yield "start", "an empty loop"
     elif loop.get("type") != "wrapper":
@@ -178,6 +178,24 @@ def _start_faults(loop: _Node) -> Iterator[tuple[str, str]]:
             yield "start", f"it begins with {first.get('xid')}, which is not a segment required once"
         if len(children) > 1 and children[1].get("pos") == first.get("pos"):
             yield "start", f"{first.get('xid')} and {children[1].get('xid')} share the first place"
+
+
+def _forgiven_faults(loop: _Node) -> Iterator[tuple[str, str]]:
+    """Required segments pyx12 would not miss: it forgives one whose pos is that of the segment that comes instead."""
+    for segment in list(loop.iterchildren("segment"))[1:]:
+        inner = loop
+        for outer in loop.iterancestors("loop") if segment.get("usage") == "R" else ():
+            for other in outer.iterchildren("segment"):
+                if other.get("pos") == segment.get("pos") and _pos(other) > _pos(inner):
+                    yield (
+                        "order",
+                        f"{segment.get('xid')} has the pos of {other.get('xid')}, which may come in its stead",
+                    )
+            inner = outer
+
+
+def _pos(node: _Node) -> int:
+    return int(node.get("pos", ""))
 
 
 def _element_faults(segment: _Node, widths: dict[str, tuple[int, int]]) -> Iterator[tuple[str, str]]:

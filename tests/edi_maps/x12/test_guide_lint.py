@@ -131,6 +131,7 @@ def test_the_small_directory_is_without_fault(faults):
          '<segment xid="N2" name="N" usage="R" pos="0010" max_use="1"/></loop></loop>', "2 loops are called N1_LOOP"),
         ("order", 'name="Reference" usage="S" pos="0020"', 'name="Reference" usage="S" pos="0035"', "DTM stands behind REF"),
         ("order", 'usage="S" seq="04"', 'usage="S" seq="07"', "elements of BEG are not numbered"),
+        ("order", 'name="Place" usage="S" pos="0020"', 'name="Place" usage="R" pos="0900"', "N4 has the pos of SE"),
         ("start", 'name="Party" usage="R" pos="0010"', 'name="Party" usage="S" pos="0010"', "begins with N1"),
         ("start", 'name="Place" usage="S" pos="0020"', 'name="Place" usage="S" pos="0010"', "N1 and N4 share"),
         ("element", 'data_ele="328"', 'data_ele="32800"', "BEG04: dataele.xml does not know data element 32800"),
