@@ -175,9 +175,7 @@ class Source:
 
     def note(self, field: str, segment: list[str], element: int, component: int | None = None) -> None:
         """``field`` stands, or goes on, in an element of ``segment``; 0: it is the whole segment."""
-        spots = self.values.setdefault(field, [])
-        if (spot := (segment, element, component)) not in spots:
-            spots.append(spot)
+        self.values.setdefault(field, []).append((segment, element, component))
 
 
 _PASSED_OVER: Final = frozenset({"HL", "ST", "SE"})

@@ -202,7 +202,9 @@ class _Resolution:
 
     def provenance(self, transaction_set: TransactionSet) -> Provenance:
         fields = {
-            address: tuple((self.position(segment), element, component) for segment, element, component in spots)
+            address: tuple(
+                dict.fromkeys((self.position(segment), element, component) for segment, element, component in spots)
+            )
             for address, value in leaves(self.record)
             if value != "" and (spots := self.spots_of(address))
         }
