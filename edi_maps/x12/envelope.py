@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -728,7 +729,7 @@ class _Reader:
             return self.stop_at(segment, f"{MAX_SETS} transaction sets in one interchange")
         self.set_at = segment.offset
         self.set = TransactionSet(
-            code=segment.get(1),
+            code=sys.intern(segment.get(1)[:6]),
             control_number=segment.get(2),
             implementation=segment.get(3),
             delimiters=self.interchange.delimiters,

@@ -23,6 +23,7 @@ from tests.bench.measure import Bench, Result, Void, cpu_s, peak_mb
 ITEMS: Final = 20_000
 ORDERS: Final = 2_000
 ITEMS_TO_WRITE: Final = 4_000
+STREAMED_ORDERS: Final = 45_500
 #: pyx12 gets a shorter document of the same kind, for it would take ten seconds; what is compared is segments/s.
 PEER_ITEMS: Final = 1_500
 PEER_ORDERS: Final = 400
@@ -91,6 +92,41 @@ def read_file(file: Path) -> list[x12.Interchange]:
     return x12.read(file.read_bytes())
 
 
+def memory_of_a_long_stream() -> Iterator[Result]:
+    """Peak of a process that reads some 1,000,000 segments set by set; the floor reads a tenth of them."""
+    with TemporaryDirectory() as folder:
+        whole, part = Path(folder, "whole.edi"), Path(folder, "part.edi")
+        segments = x12_documents.write_orders(STREAMED_ORDERS, whole)
+        x12_documents.write_orders(STREAMED_ORDERS // 10, part)
+        _, less = peak_mb(stream_file, part)
+        _, peak = peak_mb(stream_file, whole)
+    yield Result(
+        bench="x12.stream.rss",
+        value=peak,
+        unit="MB",
+        floor=f"a tenth of the {segments:,} segments in {STREAMED_ORDERS:,} sets",
+        floor_value=less,
+    )
+
+
+def stream_file(file: Path) -> int:
+    """Read the sets of a file one by one; how many were accepted.
+
+    Raises:
+        Void: something is wrong with one of them.
+    """
+    accepted = 0
+    with file.open("rb") as source:
+        for event in x12.stream(source):
+            if isinstance(event, x12.Interchange):
+                verdicts = {one.verdict for group in event.groups for one in group.sets}
+                if event.findings or verdicts != {Verdict.ACCEPTED}:
+                    raise Void(f"not all sets are accepted: {event.findings[:3]}")
+            elif event.set.record is not None:
+                accepted += 1
+    return accepted
+
+
 def writing_a_large_ship_notice() -> Iterator[Result]:
     [record] = _records(x12_documents.ship_notice(ITEMS_TO_WRITE))
     envelope = x12.Envelope(
@@ -150,5 +186,6 @@ BENCHES: Final[dict[str, Bench]] = {
     "x12.856.memory": memory_of_a_large_ship_notice,
     "x12.850.read": reading_many_orders,
     "x12.850.one": reading_one_order,
+    "x12.stream.rss": memory_of_a_long_stream,
     "x12.write": writing_a_large_ship_notice,
 }

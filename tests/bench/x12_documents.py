@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 _ITEMS_PER_CARTON: Final = 4
@@ -58,6 +59,21 @@ def orders(number: int) -> bytes:
     return _interchange("PO", "850", [_order(order, chance.randint(2, 5), chance) for order in range(1, number + 1)])
 
 
+def write_orders(number: int, file: Path) -> int:
+    """Write one interchange of 850s, whose 1,000,000 segments would be 28 MB, without ever holding it; how many segments it has."""
+    chance = random.Random(850)
+    head, tail = _envelope("PO", number)
+    segments = len(head) + len(tail)
+    with file.open("w", encoding="ascii") as out:
+        out.writelines(f"{segment}~\n" for segment in head)
+        for order in range(1, number + 1):
+            lines = _set("850", order, _order(order, chance.randint(2, 5), chance))
+            segments += len(lines)
+            out.writelines(f"{segment}~\n" for segment in lines)
+        out.writelines(f"{segment}~\n" for segment in tail)
+    return segments
+
+
 def order(lines: int) -> bytes:
     """One interchange with one 850."""
     return _interchange("PO", "850", [_order(1, lines, random.Random(850))])
@@ -89,11 +105,18 @@ def _sscc(serial: int) -> str:
 
 
 def _interchange(functional_id: str, code: str, bodies: list[list[str]]) -> bytes:
-    segments = [
+    head, tail = _envelope(functional_id, len(bodies))
+    sets = [segment for number, body in enumerate(bodies, 1) for segment in _set(code, number, body)]
+    return "".join(f"{segment}~\n" for segment in (*head, *sets, *tail)).encode("ascii")
+
+
+def _envelope(functional_id: str, sets: int) -> tuple[list[str], list[str]]:
+    head = [
         "ISA*00*          *00*          *ZZ*MERIDIANMFG    *ZZ*ACMEFASTEN     *261118*0640*U*00401*000000001*0*T*>",
         f"GS*{functional_id}*MERIDIANMFG*ACMEFASTEN*20261118*0640*1*X*004010",
     ]
-    for number, body in enumerate(bodies, 1):
-        segments += [f"ST*{code}*{number:04d}", *body, f"SE*{len(body) + 2}*{number:04d}"]
-    segments += [f"GE*{len(bodies)}*1", "IEA*1*000000001"]
-    return "".join(f"{segment}~\n" for segment in segments).encode("ascii")
+    return head, [f"GE*{sets}*1", "IEA*1*000000001"]
+
+
+def _set(code: str, number: int, body: list[str]) -> list[str]:
+    return [f"ST*{code}*{number:04d}", *body, f"SE*{len(body) + 2}*{number:04d}"]
