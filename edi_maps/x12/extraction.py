@@ -7,7 +7,7 @@ takers of their name. ``edi_maps.mapping`` tells the language of the sheets, ``t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -56,6 +56,7 @@ class Reader:
         self.component = component
         self.traced = traced
         self.sources: dict[int, Source] = {}  #: by the identity of the record at hand
+        self.wanted: set[int] = set()  #: identities of the segments that values are traced to
         self.qualifiers: list[tuple[list[str], Qualifiers]] = []  #: of every segment taken that has any
         self.constants: list[tuple[list[str], int]] = []  #: elements that are always the same, and say nothing
         self.root: Data = {}  #: the values of the document itself, once it is read
@@ -154,7 +155,7 @@ class Reader:
         """Where the values of the record at hand come from; kept for as long as the reader."""
         found = self.sources.get(id(data))
         if found is None:
-            found = self.sources[id(data)] = Source(data)
+            found = self.sources[id(data)] = Source(data, self.wanted)
         return found
 
 
@@ -168,14 +169,18 @@ Qualifiers = Sequence[tuple[int, int | None]]
 class Source:
     """Where the values of one record come from, and which records stand in it."""
 
-    def __init__(self, data: Data) -> None:
+    __slots__ = ("_wanted", "data", "inner", "values")
+
+    def __init__(self, data: Data, wanted: Collection[int]) -> None:
+        self._wanted = wanted
         self.data = data  #: held, so that no other record gets its identity
         self.values: dict[str, list[Spot]] = {}  #: field → where it stands, in the order of the wire
         self.inner: dict[str, Data] = {}  #: address of an entry below this record → the record it was made of
 
     def note(self, field: str, segment: list[str], element: int, component: int | None = None) -> None:
         """``field`` stands, or goes on, in an element of ``segment``; 0: it is the whole segment."""
-        self.values.setdefault(field, []).append((segment, element, component))
+        if id(segment) in self._wanted:
+            self.values.setdefault(field, []).append((segment, element, component))
 
 
 _PASSED_OVER: Final = frozenset({"HL", "ST", "SE"})

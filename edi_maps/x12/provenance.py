@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from edi_maps import canonical
 from edi_maps.x12 import records
+from edi_maps.x12.collector import collection_paused
 from edi_maps.x12.envelope import TransactionSet, bounded
 from edi_maps.x12.extraction import Reader, Spot
 from edi_maps.x12.segments import Loop, cut
@@ -72,16 +73,14 @@ class Provenance:
 
     record: Mapping[str, Any]  #: as ``canonical.dump`` gives it
     fields: Mapping[str, tuple[_Where, ...]]  #: by address; what is concluded has no entry
-    elements: Mapping[
-        tuple[int, int], tuple[str, ...]
-    ]  #: (position, element) → addresses of the values it is, or is part of
-    meanings: Mapping[
-        tuple[int, int], tuple[str, ...]
-    ]  #: (position, element) → addresses of the values it tells the meaning of
-    ignored: Mapping[tuple[int, int], Ignored]  #: (position, element) of all other filled elements
+    #: The other way, by (position, element): addresses of the values it is, or is part of; …
+    elements: Mapping[tuple[int, int], tuple[str, ...]]
+    #: … of those it tells the meaning of, as a qualifier does, where it is no value itself; …
+    meanings: Mapping[tuple[int, int], tuple[str, ...]]
+    #: … and of all other filled elements why they are none.
+    ignored: Mapping[tuple[int, int], Ignored]
     transaction_set: TransactionSet
     spans: Sequence[tuple[int, int]]  #: of its segments, in the file
-    identifiers: Sequence[str]  #: of its segments
 
     def places(self, address: str) -> tuple[Place, ...]:
         """Where the value of a field stands; more than one for a text of several segments and for a day with its time, none for
@@ -98,15 +97,11 @@ class Provenance:
 
     def place(self, position: int, element: int, component: int | None = None) -> Place:
         """An element with its bytes. IndexError: the set has no such segment."""
+        span = self.spans[position - 1]
+        _, text = _segment(self.transaction_set, *span)
+        identifier = text.partition(self.transaction_set.delimiters.element)[0]
         start, end = element_span(self.transaction_set, position, element, component, self.spans)
-        return Place(
-            position=position,
-            segment=self.identifiers[position - 1],
-            element=element,
-            component=component,
-            start=start,
-            end=end,
-        )
+        return Place(position=position, segment=identifier, element=element, component=component, start=start, end=end)
 
     def place_at(self, offset: int) -> Place | None:
         """What stands at a byte of the file; a separator counts with what it ends. None: outside the segments of the set."""
@@ -125,12 +120,13 @@ class Provenance:
         return inner if element and component > 1 else place
 
 
-def trace(transaction_set: TransactionSet, version: str) -> Provenance | None:
+def trace(transaction_set: TransactionSet, version: str, positions: Container[int] | None = None) -> Provenance | None:
     """Read a set once more, and note where every value of its record comes from.
 
     Args:
         transaction_set: as ``reader.read`` returns it, its text included.
         version: GS08 of its group.
+        positions: of the segments that are asked about; None: all. Of a long set, to ask about few costs a small part of all.
 
     Returns:
         None when no record can be made of it.
@@ -141,19 +137,26 @@ def trace(transaction_set: TransactionSet, version: str) -> Provenance | None:
     building = records.building(code, delimiters.component, traced=True)
     if rules is None or building is None:
         return None
-    positions: dict[int, tuple[int, list[str]]] = {}  #: by identity of a segment, which is held for that
+    segments: dict[int, tuple[int, list[str]]] = {}  #: by identity, for which they are held
+
+    def note(loop: Loop) -> None:
+        for position, segment in loop.everything():
+            if positions is None or position in positions:
+                segments[id(segment)] = position, segment
+                building.reader.wanted.add(id(segment))
 
     def take(loop: Loop) -> bool:
-        positions.update((id(segment), (position, segment)) for position, segment in loop.everything())
+        note(loop)
         return building.take(loop)
 
-    pieces = bounded(cut(transaction_set.text, delimiters), delimiters)
-    tree, _ = validate(pieces, rules, delimiters, take=take)
-    positions.update((id(segment), (position, segment)) for position, segment in tree.everything())
-    record = building.finish(tree)
-    if record is None:
-        return None
-    return _Resolution(building.reader, positions, canonical.dump(record)).provenance(transaction_set)
+    with collection_paused(len(transaction_set.text)):
+        pieces = bounded(cut(transaction_set.text, delimiters), delimiters)
+        tree, _ = validate(pieces, rules, delimiters, take=take)
+        note(tree)
+        record = building.finish(tree)
+        if record is None:
+            return None
+        return _Resolution(building.reader, segments, canonical.dump(record)).provenance(transaction_set)
 
 
 def leaves(data: Any, address: str = "") -> Iterator[tuple[str, Any]]:
@@ -182,10 +185,10 @@ class _Resolution:
     """From what a reader has noted to addresses and positions."""
 
     def __init__(
-        self, reader: Reader, positions: Mapping[int, tuple[int, list[str]]], record: Mapping[str, Any]
+        self, reader: Reader, segments: Mapping[int, tuple[int, list[str]]], record: Mapping[str, Any]
     ) -> None:
         self.reader = reader
-        self.positions = positions
+        self.segments = segments
         self.record = record
         self.spots = self.addressed()
 
@@ -221,11 +224,10 @@ class _Resolution:
             ignored=self.ignored(elements, meanings),
             transaction_set=transaction_set,
             spans=transaction_set.spans(),
-            identifiers=[segment[0] for _, segment in sorted(self.positions.values(), key=_position)],
         )
 
     def position(self, segment: list[str]) -> int:
-        return self.positions[id(segment)][0]
+        return self.segments[id(segment)][0]
 
     def spots_of(self, address: str) -> list[Spot]:
         """Those of the value itself, or its part in the list of components, or of elements, that was kept whole."""
@@ -246,6 +248,8 @@ class _Resolution:
             of_segment.setdefault(position, {})[element] = addresses
         found: dict[tuple[int, int], list[str]] = {}
         for segment, qualifiers in self.reader.qualifiers:
+            if id(segment) not in self.segments:
+                continue
             position = self.position(segment)
             values = of_segment.get(position, {})
             for element, about in qualifiers:
@@ -259,7 +263,11 @@ class _Resolution:
         self, elements: Mapping[tuple[int, int], list[str]], meanings: Mapping[tuple[int, int], list[str]]
     ) -> dict[tuple[int, int], Ignored]:
         reasons = {place: Ignored.ALONE for place, addresses in meanings.items() if not addresses}
-        reasons |= {(self.position(segment), element): Ignored.CONSTANT for segment, element in self.reader.constants}
+        reasons |= {
+            (self.position(segment), element): Ignored.CONSTANT
+            for segment, element in self.reader.constants
+            if id(segment) in self.segments
+        }
         for noted, reason in (
             ((spots for source in self.reader.sources.values() for spots in source.values.values()), Ignored.REPEATED),
             (self.spots.values(), Ignored.INCOMPLETE),
@@ -267,11 +275,11 @@ class _Resolution:
             reasons |= {
                 (self.position(segment), element): reason for spots in noted for segment, element, _ in spots if element
             }
-        for position, segment in self.positions.values():
+        for position, segment in self.segments.values():
             if segment[0] in _STRUCTURE:
                 reason = _STRUCTURE[segment[0]]
                 reasons |= {(position, element): reason for element in range(1, len(segment))}
-        segments = dict(self.positions.values())
+        segments = dict(self.segments.values())
         return {
             (position, element): reason
             for (position, element), reason in reasons.items()
@@ -281,10 +289,6 @@ class _Resolution:
 
 
 _STRUCTURE: Final = {"ST": Ignored.ENVELOPE, "SE": Ignored.ENVELOPE, "HL": Ignored.HIERARCHY}
-
-
-def _position(place: tuple[int, list[str]]) -> int:
-    return place[0]
 
 
 def element_span(
@@ -309,19 +313,25 @@ def element_span(
         IndexError: the set has no such segment.
     """
     start, end = (spans or transaction_set.spans())[position - 1]
-    text, marks, to_byte = transaction_set.text, transaction_set.delimiters, transaction_set.place
-    at, stop = start - transaction_set.start, end - transaction_set.start
-    if to_byte is not None:
-        # Bytes rise with the index, so the index of a byte is found without unwrapping the file again.
-        at, stop = (bisect_left(range(len(text)), byte, key=to_byte) for byte in (start, end))
-    segment = text[at:stop]
-    first, last = _nth(segment, marks.element, element)
+    marks, to_byte = transaction_set.delimiters, transaction_set.place
+    at, text = _segment(transaction_set, start, end)
+    first, last = _nth(text, marks.element, element)
     if component and marks.component:
-        inner_first, inner_last = _nth(segment[first:last], marks.component, component - 1)
+        inner_first, inner_last = _nth(text[first:last], marks.component, component - 1)
         first, last = first + inner_first, first + inner_last
     if to_byte is None:
         return start + first, start + last
     return to_byte(at + first), to_byte(at + last - 1) + 1 if last > first else to_byte(at + first)
+
+
+def _segment(transaction_set: TransactionSet, start: int, end: int) -> tuple[int, str]:
+    """A segment by its bytes in the file: where it starts in the text of its set, and what it says."""
+    text, to_byte = transaction_set.text, transaction_set.place
+    at, stop = start - transaction_set.start, end - transaction_set.start
+    if to_byte is not None:
+        # Bytes rise with the index, so the index of a byte is found without unwrapping the file again.
+        at, stop = (bisect_left(range(len(text)), byte, key=to_byte) for byte in (start, end))
+    return at, text[at:stop]
 
 
 def _nth(text: str, separator: str, number: int) -> tuple[int, int]:

@@ -6,17 +6,15 @@ Lenient reading, strict verdicts: a record is made of whatever can be read, and 
 from __future__ import annotations
 
 import functools
-import gc
 import re
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
 from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
 from edi_maps.x12 import records
 from edi_maps.x12.acknowledgment_codes import interchange_note
+from edi_maps.x12.collector import LARGE, collection_paused
 from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
 from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
@@ -34,9 +32,6 @@ _EIGHT_DIGIT_DATES: Final = "004010"
 #: Findings about the sets of one interchange that are listed; beyond, each set tells its first.
 MAX_FINDINGS: Final = 10_000
 
-#: Bytes from which on the collector is paused.
-_LARGE: Final = 65_536
-
 
 def read(data: bytes, *, relaxed: frozenset[str] = frozenset()) -> list[Interchange]:
     """Read every transaction set in ``data``.
@@ -50,7 +45,7 @@ def read(data: bytes, *, relaxed: frozenset[str] = frozenset()) -> list[Intercha
         ``acknowledgment`` as far as there are any. Findings about an interchange or a group stand there; an error among them
         rejects every set inside.
     """
-    with _collection_paused(len(data)):
+    with collection_paused(len(data)):
         return [event for event in _read(data, relaxed) if isinstance(event, Interchange)]
 
 
@@ -77,10 +72,10 @@ def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd 
     for event in events(source):
         if isinstance(event, SetEnd):
             most = MOST if listed < MAX_FINDINGS else 1
-            if len(event.set.text) < _LARGE:
+            if len(event.set.text) < LARGE:
                 _read_set(event.set, event.group, relaxed, most)
             else:
-                with _collection_paused(len(event.set.text)):
+                with collection_paused(len(event.set.text)):
                     _read_set(event.set, event.group, relaxed, most)
             listed += len(event.set.findings)
         else:
@@ -112,42 +107,6 @@ def finish(interchange: Interchange, relaxed: frozenset[str]) -> None:
         if broken or verdict_of(group.findings) is Verdict.REJECTED:
             for transaction_set in group.sets:
                 transaction_set.verdict = Verdict.REJECTED
-
-
-class _Pause:
-    """How many readers want the collector off, and whether it was on before the first of them."""
-
-    lock = threading.Lock()
-    readers = 0
-    was_on = True
-
-
-@contextmanager
-def _collection_paused(size: int) -> Iterator[None]:
-    """Keep the cyclic collector from walking a large document again and again while it grows.
-
-    Nothing read here is cyclic garbage, and the limits of ``envelope`` bound it; with the collector running, a ship notice
-    of 100,000 segments takes five times as long. Small documents leave it alone.
-    """
-    if size < _LARGE:
-        yield
-        return
-    with _Pause.lock:
-        if _Pause.readers == 0:
-            _Pause.was_on = gc.isenabled()
-            gc.disable()
-        _Pause.readers += 1
-    try:
-        yield
-    finally:
-        with _Pause.lock:
-            _Pause.readers -= 1
-            if _Pause.readers == 0 and _Pause.was_on:
-                if not gc.get_freeze_count():
-                    # What has been read is old at once: the collector need not find out by walking it.
-                    gc.freeze()
-                    gc.unfreeze()
-                gc.enable()
 
 
 def _judge_group(group: Group) -> None:

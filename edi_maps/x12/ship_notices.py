@@ -108,8 +108,9 @@ class NoticeBuilding:
                     if reader.traced:
                         if owner is not None:
                             reader.source(owner).inner["extra"] = target
-                        for number, spots in enumerate(reader.source(kept).values.values(), len(before)):
-                            reader.source(target).values[f"HL/{number}"] = spots
+                        for number in range(len(kept["HL"])):
+                            spots = reader.source(kept).values.get(f"HL/{number}", [])
+                            reader.source(target).values[f"HL/{len(before) + number}"] = spots
                     before.extend(kept["HL"])
             if level.loops:
                 waiting.extend((loop, place) for loop in reversed(level.loops) if loop.id == "HL")
@@ -152,7 +153,7 @@ def _name_second_marks(reader: Reader, data: dict[str, Any], left: dict[str, Any
                 name, value = cell.path[0], left.pop(address)
                 mark[name] = value if cell.decode is None else cell.decode(value)
                 if reader.traced:
-                    reader.source(mark).values[name] = reader.source(left).values.pop(address)
+                    reader.source(mark).values[name] = reader.source(left).values.pop(address, [])
         if reader.traced:
             reader.source(data).inner[f"marks/{len(data['marks'])}"] = mark
         data["marks"].append(Mark(**mark))
@@ -173,7 +174,7 @@ def _name_store(reader: Reader, order: dict[str, Any]) -> None:
         order["store"] = parties[place].id
         if reader.traced:
             source = reader.source(order)
-            source.values["store"] = reader.source(source.inner[f"parties/{place}"]).values["id"]
+            source.values["store"] = reader.source(source.inner[f"parties/{place}"]).values.get("id", [])
 
 
 def _placed(reader: Reader, item: dict[str, Any], place: _Place) -> dict[str, Any]:
@@ -304,7 +305,7 @@ def _fill(
                     item["order_number"] = told_by["references"][place].value
                     if reader.traced:
                         reference = reader.source(told_by).inner[f"references/{place}"]
-                        reader.source(item).values["order_number"] = reader.source(reference).values["value"]
+                        reader.source(item).values["order_number"] = reader.source(reference).values.get("value", [])
                     break
     blocks = sheet("856").blocks
     for name, block_name, entries in (

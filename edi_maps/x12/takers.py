@@ -482,9 +482,12 @@ def takes_entry(part: Entries, *, traced: bool) -> Taker:
                 return True
             place[key] = entry["value"]
             if traced:
-                [(_, named, _)], [spot] = (reader.source(entry).values[name] for name in ("key", "value"))
-                reader.source(data).note(f"{field}/{key}", *spot)
-                reader.qualifiers.append((spot[0], [(named, spot[1])]))
+                noted = reader.source(entry).values
+                for (segment, named, _), (_, number, _) in zip(
+                    noted.get("key", ()), noted.get("value", ()), strict=True
+                ):
+                    reader.source(data).note(f"{field}/{key}", segment, number)
+                    reader.qualifiers.append((segment, [(named, number)]))
         else:
             if not maker.required <= entry.keys():
                 if len(reader.findings) == before:

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from datetime import date, datetime, time
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edi_maps.canonical import dump
 from edi_maps.x12 import read, write
-from edi_maps.x12.elements import TYPES
+from edi_maps.x12.elements import read_clock, read_day, read_moment, read_number
 from edi_maps.x12.map_sheets import sheet
 from edi_maps.x12.provenance import CONCLUDED, Ignored, element_span, leaves, trace
 from edi_maps.x12.segments import decoded
@@ -158,6 +158,16 @@ def test_a_set_without_a_guide_or_a_record_has_no_provenance():
         assert traced(data) is None
 
 
+def test_only_what_is_asked_about_is_traced():
+    data = (FIXTURES / "856_pick_and_pack.edi").read_bytes()
+    [(version, one)] = sets(data)
+    whole, part = trace(one, version), trace(one, version, range(1, 12))
+    assert part.record == whole.record
+    assert {address for address, places in whole.fields.items() if places[0][0] < 12} == set(part.fields)
+    assert all(part.fields[address] == whole.fields[address] for address in part.fields)
+    assert {place for place in whole.ignored if place[0] < 12} == set(part.ignored)
+
+
 # -- bytes
 
 
@@ -205,18 +215,19 @@ def readings(text, set_code):
     """All that a text on the wire may mean in a record, as ``dump`` writes it: by some type, or by some table of its set."""
     yield from (text, sscc_of(text), LEVELS.get(text))
     yield from (table[text] for table in sheet(set_code).tables.values())
-    for kind, written in (("day", date.isoformat), ("clock", time.isoformat), ("number", str), ("integer", int)):
+    for read_as in (read_day, read_clock):
         with suppress(ValueError):
-            yield written(TYPES[kind].decode(text))
+            yield read_as(text).isoformat()
     with suppress(ValueError):
-        yield f"{TYPES['number'].decode(text).scaleb(-2):.2f}"  # SAC05 and its like are in cents
+        number = read_number(text)
+        yield from (str(number), int(number), f"{number.scaleb(-2):.2f}")  # SAC05 and its like are in cents
 
 
 def reads_as(texts, value, set_code):
     texts = [re.sub(r"\s*[\r\n]+\s*", " ", text).strip() for text in texts]
     if value == "\n".join(texts) or all(value in readings(text, set_code) for text in texts):
         return True
-    return datetime.fromisoformat(value) == TYPES["moment"].decode(tuple(texts))
+    return datetime.fromisoformat(value) == read_moment(tuple(texts))
 
 
 def assert_complete(data):
