@@ -122,7 +122,9 @@ def _opinion(data: bytes, interchange: Interchange, group: Group, one: Transacti
         data[interchange.start : interchange.groups[0].start]
         + data[group.start : group.sets[0].start]
         + data[one.start : one.end]
-        + "".join(marks.element.join(trailer) + marks.segment for trailer in trailers).encode("latin-1")
+        + "".join(marks.element.join(trailer) + marks.segment for trailer in trailers).encode(
+            "latin-1", errors="replace"
+        )
     )
 
 

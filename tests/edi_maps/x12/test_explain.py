@@ -72,6 +72,11 @@ def test_what_pyx12_repeats_of_a_document_is_shown_and_never_obeyed():
     assert "<b>" not in as_html(page).partition("<h4>")[2]
 
 
+def test_pyx12_is_asked_whatever_the_control_numbers_hold():
+    data = document("BEG*00*SA*PO-1**20260924", "PO1*1*ten*EA").replace(b"*101*X*", b"*1\x911*X*")
+    assert "pyx12 refuses this set" in as_text(explain("orders.edi", read(data), ask_about=data))
+
+
 def test_there_is_nothing_to_ask_about_sets_without_an_interchange():
     data = b"ST*850*0001~BEG*00*SA*PO-1**2026~SE*3*0001~"
     assert "pyx12" not in as_text(explain("orders.edi", read(data), ask_about=data))
