@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -86,6 +87,47 @@ def record(
     Order, partner and correlation are taken from the document or transmission when not given. ``data`` holds ids, codes
     and counts, never document contents.
     """
+    made = _event(
+        name,
+        correlation_id=correlation_id,
+        actor=actor,
+        partner_id=partner_id,
+        order=order,
+        transmission=transmission,
+        document=document,
+        delivery=delivery,
+        case=case,
+        at=at,
+        data=data,
+    )
+    made.save()
+    return made
+
+
+def record_all(
+    name: str, documents: Sequence[Document], data: Sequence[Mapping[str, Any]], *, actor: str = "gateway"
+) -> None:
+    """Add one event for each of these documents, as ``record`` does for one; ``data`` in the same order."""
+    Event.objects.bulk_create(
+        _event(name, actor=actor, document=document, data=facts)
+        for document, facts in zip(documents, data, strict=True)
+    )
+
+
+def _event(
+    name: str,
+    *,
+    data: Mapping[str, Any],
+    actor: str,
+    correlation_id: uuid.UUID | None = None,
+    partner_id: int | None = None,
+    order: Order | None = None,
+    transmission: Transmission | None = None,
+    document: Document | None = None,
+    delivery: Delivery | None = None,
+    case: ExceptionCase | None = None,
+    at: datetime | None = None,
+) -> Event:
     if name not in EVENTS:
         raise KeyError(f"{name} is not in the registry of events")
     document = document or (delivery.document if delivery else None) or (case.document if case else None)
@@ -95,7 +137,7 @@ def record(
         correlation_id = correlation_id or source.correlation_id
         partner_id = partner_id or source.partner_id
     order = order or (document.order if document else None) or (case.order if case else None)
-    return Event.objects.create(
+    return Event(
         name=name,
         at=at or timezone.now(),
         correlation_id=correlation_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -95,6 +95,35 @@ def enqueue(
     return delivery
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be delivered, see ``enqueue``."""
+
+    key: str
+    document: Document
+    lanes: Iterable[str] = ()
+
+
+def enqueue_all(kind: DeliveryKind, work: Sequence[Work]) -> None:
+    """As ``enqueue``, of many documents in as many statements as of one, oldest first."""
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("enqueue inside the transaction of what is to be delivered")
+    known = set(Delivery.objects.filter(key__in=[one.key for one in work]).values_list("key", flat=True))
+    fresh = [one for one in work if one.key not in known]
+    if not fresh:
+        return
+    rows = Delivery.objects.bulk_create(
+        Delivery(key=one.key, kind=kind, document=one.document, partner_id=one.document.partner_id, due_at=Now())
+        for one in fresh
+    )
+    DeliveryLane.objects.bulk_create(
+        DeliveryLane(delivery=row, key=lane)
+        for row, one in zip(rows, fresh, strict=True)
+        for lane in sorted(set(one.lanes))
+    )
+    wake_on_commit(kind)
+
+
 def wake_on_commit(queue: str) -> None:
     """Ring for ``queue`` once this transaction is committed. A broker that is down must not undo what was committed."""
 
@@ -139,6 +168,21 @@ def claim(kind: DeliveryKind, owner: str, *, erp_ids: Iterable[int] | None = Non
             )
             Attempt.objects.create(delivery=delivery, token=delivery.token, owner=owner)
             return Claim(delivery, delivery.token, doubtful)
+
+
+def hold(claimed: Claim) -> None:
+    """Keep a claim, whatever becomes of its lease, until the transaction it is called in ends.
+
+    For work whose effects are one transaction, however long that takes: its delivery's row stays locked, and a claim passes
+    over locked rows. A worker that dies ends its transaction, and what it had claimed is due when the lease runs out. SQLite
+    has no row locks and needs none: nobody can claim while a transaction writes.
+
+    Raises:
+        Fenced: the claim was lost already.
+    """
+    mine = Delivery.objects.filter(pk=claimed.delivery.pk, token=claimed.token, state=DeliveryState.SENDING)
+    if not mine.select_for_update(no_key=True).values_list("pk").first():
+        raise Fenced(f"{claimed.delivery}: the claim with token {claimed.token} is no longer ours")
 
 
 def finish(claimed: Claim, result: str = "") -> None:

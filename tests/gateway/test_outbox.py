@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 
 from gateway import outbox, states
 from gateway.models import Attempt, Delivery, DeliveryKind, DeliveryState, Event
+from tests.gateway.rivals import rival_claim
+from tests.gateway.rows import a_document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +43,37 @@ def test_enqueue_outside_a_transaction_is_refused():
 
 def test_the_same_key_is_one_delivery():
     assert queued("k").pk == queued("k").pk
+
+
+def test_many_are_queued_at_once_in_their_order_and_each_key_once():
+    documents = [a_document(number=number) for number in "123"]
+    work = [outbox.Work(key=f"k{one.number}", document=one, lanes=["lane", f"of:{one.number}"]) for one in documents]
+    with transaction.atomic():
+        outbox.enqueue_all(DeliveryKind.APPLY, work[1:])
+        outbox.enqueue_all(DeliveryKind.APPLY, work)
+    rows = Delivery.objects.order_by("pk")
+    assert [(row.key, row.document, row.partner_id, row.state) for row in rows] == [
+        (f"k{one.number}", one, one.partner_id, "pending") for one in [*documents[1:], documents[0]]
+    ]
+    assert [lane.key for lane in rows[0].lanes.order_by("key")] == ["lane", "of:2"]
+    assert claimed().delivery.key == "k2"
+    assert outbox.claim(DeliveryKind.APPLY, "x") is None
+
+
+def test_many_are_rung_for_once():
+    rung: list[str] = []
+    outbox.on_due(rung.append)
+    try:
+        with transaction.atomic():
+            outbox.enqueue_all(DeliveryKind.APPLY, [outbox.Work(key=key, document=a_document()) for key in "abc"])
+    finally:
+        outbox._listeners.remove(rung.append)
+    assert rung == ["apply"]
+
+
+def test_many_outside_a_transaction_are_refused():
+    with pytest.raises(transaction.TransactionManagementError):
+        outbox.enqueue_all(DeliveryKind.APPLY, [outbox.Work(key="k", document=a_document())])
 
 
 def test_a_rolled_back_transaction_rings_for_nobody_and_leaves_nothing():
@@ -108,6 +141,33 @@ def test_a_worker_paused_beyond_its_lease_changes_nothing():
         outbox.finish(late, "late")
     outbox.finish(second, "in time")
     assert Delivery.objects.get().result == "in time"
+
+
+def test_a_held_claim_is_nobody_elses_though_its_lease_has_run_out():
+    claim = queued_and_claimed()
+    lease_runs_out(claim.delivery)
+    with transaction.atomic():
+        outbox.hold(claim)
+        assert rival_claim(DeliveryKind.APPLY) is None
+        outbox.finish(claim)
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
+
+
+def test_a_hold_ends_with_its_transaction():
+    claim = queued_and_claimed()
+    lease_runs_out(claim.delivery)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        outbox.hold(claim)
+        raise RuntimeError("the worker died")
+    assert rival_claim(DeliveryKind.APPLY) is not None
+
+
+def test_a_claim_that_was_lost_is_not_held():
+    late = queued_and_claimed()
+    lease_runs_out(late.delivery)
+    claimed("two")
+    with pytest.raises(outbox.Fenced), transaction.atomic():
+        outbox.hold(late)
 
 
 def test_a_finished_delivery_is_finished_once():

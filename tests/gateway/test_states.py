@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from gateway import events, states
 from gateway.models import CaseState, DeliveryState, DocumentState, Event, OrderState, TransmissionState
@@ -28,6 +29,28 @@ def test_a_second_worker_loses_the_race():
 def test_an_arrow_that_is_not_there_is_refused():
     with pytest.raises(states.IllegalMove):
         states.advance(a_document(), DocumentState.RELAYED)
+
+
+@pytest.mark.django_db
+def test_many_documents_move_at_once_each_with_its_event():
+    documents = [a_document(number=number) for number in "12"]
+    states.advance_all(documents, DocumentState.TRANSLATED, notes=[{"verdict": "accepted"}, {"verdict": "rejected"}])
+    assert [(one.state, type(one).objects.get(pk=one.pk).state) for one in documents] == [("translated",) * 2] * 2
+    assert list(Event.objects.order_by("pk").values_list("name", "document", "partner", "data__verdict")) == [
+        ("document.translated", documents[0].pk, documents[0].partner_id, "accepted"),
+        ("document.translated", documents[1].pk, documents[1].partner_id, "rejected"),
+    ]
+    states.advance_all([], DocumentState.TRANSLATED, notes=[])
+
+
+@pytest.mark.django_db
+def test_when_one_of_many_has_moved_meanwhile_it_is_said():
+    documents = [a_document(number=number) for number in "12"]
+    states.advance(type(documents[0]).objects.get(pk=documents[0].pk), DocumentState.REJECTED)
+    with pytest.raises(states.StaleState), transaction.atomic():
+        states.advance_all(documents, DocumentState.TRANSLATED, notes=[{}, {}])
+    with pytest.raises(states.IllegalMove):
+        states.advance_all(documents, DocumentState.RELAYED, notes=[{}, {}])
 
 
 def test_every_state_has_its_event():
