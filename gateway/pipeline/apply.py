@@ -19,7 +19,7 @@ from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from edi_maps.findings import Severity
 from gateway import exception_queue, order_book, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Order, OrderRevision
-from gateway.pipeline.translate import apply_lanes
+from gateway.pipeline.judge import apply_lanes
 from partners import directory
 from partners.profiles import Profile
 
@@ -34,6 +34,7 @@ def run(claim: outbox.Claim, *, now: datetime) -> None:
     if document is None:
         raise ValueError(f"{claim.delivery} names no document")
     with transaction.atomic():
+        outbox.hold(claim)
         if document.state in {DocumentState.TRANSLATED, DocumentState.PARKED}:
             apply(document, now=now)
         # Any other state: a person or an earlier try has decided already, and there is nothing left to do here.

@@ -9,16 +9,17 @@ close     nothing to do any more; says why in the note
 
 from __future__ import annotations
 
+import io
 import uuid
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, wraps
 from typing import Concatenate, ParamSpec
 
 from django.db import transaction
 from django.utils import timezone
 
 from edi_maps import canonical, formats, x12
-from edi_maps.findings import Verdict
+from edi_maps.findings import Finding, Verdict
 from gateway import exception_queue, order_book, outbox, states
 from gateway.erp.port import ErpError, ErpOrder
 from gateway.models import (
@@ -33,9 +34,10 @@ from gateway.models import (
     Transmission,
     TransmissionState,
 )
-from gateway.pipeline import advise, apply, dispatch, release, translate
+from gateway.pipeline import advise, apply, dispatch, release
+from gateway.pipeline.judge import Reading, judge
 from partners import directory
-from partners.profiles import Channel, Direction
+from partners.profiles import Channel, Direction, Profile
 
 
 class NotPossible(Exception):
@@ -163,46 +165,66 @@ def _send_held(document: Document, record: canonical.CanonicalRecord, actor: str
 
 
 def _replay_document(document: Document, actor: str) -> None:
-    """A successor takes the document's place; a document with effects in the order book is not replayed."""
-    if document.direction == Direction.OUTBOUND:
-        if document.state != DocumentState.HELD or document.record is None:
-            raise NotPossible(f"The document is {document.state}; only a held one can be sent again.")
-        _send_held(document, canonical.load(document.record), actor)
+    if document.direction == Direction.INBOUND:
+        _replay_received([document], actor)
         return
-    if document.state not in {DocumentState.HELD, DocumentState.REJECTED, DocumentState.PARKED}:
-        raise NotPossible(
-            f"The document is {document.state}; only one that is held, parked or rejected can be replayed."
-        )
-    if document.transmission is None or document.transmission.payload is None:
+    if document.state != DocumentState.HELD or document.record is None:
+        raise NotPossible(f"The document is {document.state}; only a held one can be sent again.")
+    _send_held(document, canonical.load(document.record), actor)
+
+
+def _replay_received(documents: Sequence[Document], actor: str) -> None:
+    """Successors take the place of documents of one transmission; one with effects in the order book is not replayed."""
+    for document in documents:
+        if document.state not in {DocumentState.HELD, DocumentState.REJECTED, DocumentState.PARKED}:
+            raise NotPossible(
+                f"The document is {document.state}; only one that is held, parked or rejected can be replayed."
+            )
+    first = documents[0]
+    if first.transmission is None or first.transmission.payload is None:
         raise NotPossible("Its bytes are not in the store.")
-    profile = directory.profile(document.partner_id)
-    data = document.transmission.payload.content
-    if document.format == "x12":
-        found = _same_set(document, x12.read(data, relaxed=profile.x12.relaxed))
-        record, findings, verdict = found.record, list(found.findings), found.verdict or Verdict.REJECTED
-    else:
-        reading = formats.read(document.format, data, sheet=document.transmission.sheet)
-        record, findings, verdict = reading.record, list(reading.findings), reading.verdict
+    profile = directory.profile(first.partner_id)
+    data = first.transmission.payload.content
+    if first.format == "x12":
+        for document, found in _same_sets(documents, data, profile):
+            verdict = found.verdict or Verdict.REJECTED
+            _succeed(document, profile, found.record, found.findings, verdict, actor)
+        return
+    for document in documents:
+        reading = formats.read(document.format, data, sheet=first.transmission.sheet)
+        _succeed(document, profile, reading.record, reading.findings, reading.verdict, actor)
+
+
+def _succeed(
+    document: Document,
+    profile: Profile,
+    record: canonical.CanonicalRecord | None,
+    findings: Sequence[Finding],
+    verdict: Verdict,
+    actor: str,
+) -> None:
     states.advance(document, DocumentState.REPLAYED, actor=actor)
     successor = Document.objects.get(pk=document.pk)
     successor.pk, successor.uid, successor.successor_of = None, uuid.uuid4(), document
     successor._state.adding = True
     successor.state, successor.parked_until, successor.approved_by = DocumentState.RECEIVED, None, ""
-    successor.save()
-    translate.judge(successor, profile, record, findings, verdict)
+    judge([Reading(document=successor, record=record, findings=findings, verdict=verdict)], profile)
 
 
-def _same_set(document: Document, interchanges: list[x12.Interchange]) -> x12.TransactionSet:
-    """The transaction set this document was made from, found by its numbers and its place."""
-    for interchange in interchanges:
-        for group in interchange.groups:
-            for position, found in enumerate(group.sets):
-                if (group.control_number[:20], found.control_number[:20], position) == (
-                    document.group_control,
-                    document.set_control,
-                    document.position,
-                ):
-                    return found
+def _same_sets(
+    documents: Iterable[Document], data: bytes, profile: Profile
+) -> Iterator[tuple[Document, x12.TransactionSet]]:
+    """The transaction sets these documents were made from, found by their numbers and their places, in the order they came."""
+    wanted: dict[tuple[str, str, int], list[Document]] = {}
+    for document in documents:
+        wanted.setdefault((document.group_control, document.set_control, document.position), []).append(document)
+    for _, sets in x12.in_two_passes(partial(io.BytesIO, data), relaxed=profile.x12.relaxed):
+        for _, group, found in sets:
+            place = group.control_number[:20], found.control_number[:20], len(group.sets) - 1
+            for document in wanted.pop(place, ()):
+                yield document, found
+            if not wanted:
+                return
     raise NotPossible("Its transaction set is not found in the stored bytes any more.")
 
 
@@ -215,9 +237,8 @@ def _replay_transmission(transmission: Transmission, actor: str) -> None:
     if transmission.state == TransmissionState.REFUSED:
         raise NotPossible("It was refused at the door and its sender told so: ask for it again.")
     rejected = list(transmission.documents.filter(state=DocumentState.REJECTED).order_by("pk"))
-    for document in rejected:
-        _replay_document(document, actor)
     if rejected:
+        _replay_received(rejected, actor)
         return
     if transmission.documents.exists():
         raise NotPossible("Its documents are in work already; replay them one by one.")

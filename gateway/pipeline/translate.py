@@ -1,35 +1,54 @@
 """Translate: a stored transmission becomes documents, each with its own verdict, and the acknowledgment goes back.
 
-One bad transaction set does not hold its neighbours. Reading is pure and happens before the transaction; the transaction
-holds everything that follows from it.
+One bad transaction set does not hold its neighbours. The sets of an interchange are read and written some at a time, so that
+memory does not grow with their number; one transaction holds everything that follows from a transmission. What a usual message
+holds is read before that transaction begins.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from django.db import transaction
 
-from edi_maps import canonical, formats, x12
-from edi_maps.findings import Finding, Severity, Verdict, finding, verdict_of
+from edi_maps import formats, x12
+from edi_maps.findings import Finding, Verdict, finding, verdict_of
 from gateway import exception_queue, outbox, states
-from gateway.models import DeliveryKind, Document, DocumentState, Interchange, Transmission, TransmissionState
+from gateway.models import Document, DocumentState, Interchange, Transmission, TransmissionState
 from gateway.models.fields import storable
-from gateway.pipeline import acknowledged, advised, dispatch
+from gateway.pipeline import acknowledged, dispatch
+from gateway.pipeline.judge import Reading, judge
 from partners import directory
 from partners.profiles import Direction, FunctionalAck, Profile
 
 if TYPE_CHECKING:
     from edi_maps.canonical import CanonicalRecord
 
-#: Documents suppliers send us and the order book understands.
-APPLICABLE: Final = frozenset({"order_acknowledgment", "change_acknowledgment", "ship_notice"})
+log = logging.getLogger(__name__)
+
+#: Transaction sets written at once, and bytes of them: many enough for few statements, few enough to be held.
+SETS_AT_ONCE: Final = 200
+BYTES_AT_ONCE: Final = 1024 * 1024
+
+#: Between two lines in the log about a translation that takes its time.
+PROGRESS_EVERY_S: Final = 10.0
+
+_T = TypeVar("_T")
 
 
-def run(claim: outbox.Claim, *, now: datetime) -> None:
+def run(claim: outbox.Claim, *, now: datetime, clock: Callable[[], float] = time.monotonic) -> None:
     """Handle one claimed delivery of kind ``translate``.
+
+    Args:
+        clock: seconds, for saying now and then how far it is.
 
     Raises:
         outbox.Fenced: the claim was lost; nothing was written.
@@ -40,23 +59,106 @@ def run(claim: outbox.Claim, *, now: datetime) -> None:
     profile = directory.profile(transmission.partner_id)
     data = transmission.payload.content
     if transmission.format == "x12":
-        interchanges = x12.read(data, relaxed=profile.x12.relaxed)
+        interchanges, progress = _begun(_read(data, profile)), _Progress(transmission, len(data), clock)
         with transaction.atomic():
-            translate_x12(transmission, profile, interchanges, now=now)
+            outbox.hold(claim)
+            _translate_x12(transmission, profile, interchanges, progress, now=now)
             _answered(claim, transmission)
     else:
         reading = formats.read(transmission.format, data, sheet=transmission.sheet)
         with transaction.atomic():
             document = _document(transmission, type=reading.type or "")
-            judge(document, profile, reading.record, list(reading.findings), reading.verdict)
+            judge(
+                [Reading(document=document, record=reading.record, findings=reading.findings, verdict=reading.verdict)],
+                profile,
+            )
             _answered(claim, transmission)
 
 
-def translate_x12(
-    transmission: Transmission, profile: Profile, interchanges: list[x12.Interchange], *, now: datetime
+# -- reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadSet:
+    """A transaction set as read, with what it has itself only until the next one is read."""
+
+    group: x12.Group
+    position: int  #: in its group
+    set: x12.TransactionSet
+    record: CanonicalRecord | None
+    acknowledgment: x12.FunctionalAcknowledgment | None
+
+
+_Chunks = Iterator[list[_ReadSet]]
+
+
+def _read(data: bytes, profile: Profile) -> Iterator[tuple[x12.Interchange, _Chunks]]:
+    """The interchanges of a message; of each the first sets are read with it, the others when they are asked for."""
+    for interchange, sets in x12.in_two_passes(partial(io.BytesIO, data), relaxed=profile.x12.relaxed):
+        yield interchange, _begun(_chunks(sets))
+
+
+def _chunks(sets: Iterator[x12.SetEnd]) -> _Chunks:
+    chunk: list[_ReadSet] = []
+    size = 0
+    for _, group, one in sets:
+        place = len(group.sets) - 1
+        chunk.append(
+            _ReadSet(group=group, position=place, set=one, record=one.record, acknowledgment=one.acknowledgment)
+        )
+        size += one.end - one.start
+        if len(chunk) >= SETS_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _begun(items: Iterator[_T]) -> Iterator[_T]:
+    """The same items; the first is made at once, and not kept once it is given."""
+    first = list(islice(items, 1))
+
+    def all_of_them() -> Iterator[_T]:
+        if first:
+            yield first.pop()
+        yield from items
+
+    return all_of_them()
+
+
+class _Progress:
+    """Says in the log how far a translation is that takes its time."""
+
+    def __init__(self, transmission: Transmission, size_bytes: int, clock: Callable[[], float]) -> None:
+        self._transmission, self._size_bytes, self._clock = transmission, size_bytes, clock
+        self._sets, self._told_at = 0, clock()
+
+    def passed(self, chunk: Sequence[_ReadSet]) -> None:
+        self._sets += len(chunk)
+        if (at := self._clock()) - self._told_at >= PROGRESS_EVERY_S:
+            self._told_at = at
+            log.info(
+                "transmission=%s translating: %s sets, %s of %s bytes",
+                self._transmission.pk,
+                self._sets,
+                chunk[-1].set.end,
+                self._size_bytes,
+            )
+
+
+# -- writing
+
+
+def _translate_x12(
+    transmission: Transmission,
+    profile: Profile,
+    interchanges: Iterator[tuple[x12.Interchange, _Chunks]],
+    progress: _Progress,
+    *,
+    now: datetime,
 ) -> None:
-    """Write down what was read: interchange and document rows, cases, the functional acknowledgment."""
-    for index, interchange in enumerate(interchanges):
+    """Write down what is read: interchange and document rows, cases, the functional acknowledgment."""
+    for index, (interchange, chunks) in enumerate(interchanges):
         row = _interchange(transmission, profile, interchange)
         repeat = _repeat(row, interchange)
         refusal = repeat or _foreign_sender(profile, interchange)
@@ -64,27 +166,15 @@ def translate_x12(
         if refusal is not None:
             # Among the findings of the interchange it becomes the TA1 that tells the sender so.
             interchange.findings.append(refusal)
-        for group in interchange.groups:
-            for position, read_set in enumerate(group.sets):
-                document = _document(
-                    transmission,
-                    type=read_set.type or "",
-                    interchange=row,
-                    code=read_set.code[:8],
-                    version=group.version[:16],
-                    position=position,
-                    group_code=group.functional_id[:4],
-                    group_control=group.control_number[:20],
-                    set_control=read_set.control_number[:20],
-                )
-                if repeat is not None:
-                    states.advance(document, DocumentState.REJECTED, note={"reason": "interchange repeated"})
-                elif read_set.acknowledgment is not None and taken:
-                    acknowledged.by_997(document, profile, read_set.acknowledgment)
-                else:
-                    around = [*interchange.findings, *group.findings]
-                    verdict = Verdict.REJECTED if refusal else read_set.verdict or Verdict.REJECTED
-                    judge(document, profile, read_set.record, read_set.findings, verdict, around)
+        for chunk in chunks:
+            documents = [_document_of(one, transmission, row) for one in chunk]
+            if repeat is not None:
+                Document.objects.bulk_create(documents)
+                note = {"reason": "interchange repeated"}
+                states.advance_all(documents, DocumentState.REJECTED, notes=[note] * len(documents))
+            else:
+                _take(chunk, documents, profile, interchange, refused=refusal is not None, taken=taken)
+            progress.passed(chunk)
         if interchange.acknowledgments and taken:
             said = map(x12.read_interchange_acknowledgment, interchange.acknowledgments)
             acknowledged.by_ta1s(transmission, profile, said)
@@ -104,25 +194,43 @@ def translate_x12(
             )
 
 
+def _take(
+    chunk: Sequence[_ReadSet],
+    documents: Sequence[Document],
+    profile: Profile,
+    interchange: x12.Interchange,
+    *,
+    refused: bool,
+    taken: bool,
+) -> None:
+    """File what acknowledges, judge the rest. A refused interchange takes all its sets along."""
+    readings = []
+    for one, document in zip(chunk, documents, strict=True):
+        if one.acknowledgment is not None and taken:
+            document.save()
+            acknowledged.by_997(document, profile, one.acknowledgment)
+        else:
+            readings.append(
+                Reading(
+                    document=document,
+                    record=one.record,
+                    findings=one.set.findings,
+                    verdict=Verdict.REJECTED if refused else one.set.verdict or Verdict.REJECTED,
+                    around=[*interchange.findings, *one.group.findings],
+                )
+            )
+    judge(readings, profile)
+
+
 def _answered(claim: outbox.Claim, transmission: Transmission) -> None:
     if transmission.state == TransmissionState.STORED:
         states.advance(transmission, TransmissionState.ANSWERED)
     outbox.finish(claim)
 
 
-def _document(
-    transmission: Transmission,
-    *,
-    type: str,
-    interchange: Interchange | None = None,
-    code: str = "",
-    version: str = "",
-    position: int = 0,
-    group_code: str = "",
-    group_control: str = "",
-    set_control: str = "",
-) -> Document:
-    return Document.objects.create(
+def _document(transmission: Transmission, *, type: str) -> Document:
+    """A document of this transmission, not in the database yet."""
+    return Document(
         direction=Direction.INBOUND,
         channel=transmission.channel,
         partner_id=transmission.partner_id,
@@ -130,78 +238,19 @@ def _document(
         correlation_id=transmission.correlation_id,
         format=transmission.format,
         type=type,
-        interchange=interchange,
-        code=storable(code),
-        version=storable(version),
-        position=position,
-        group_code=storable(group_code),
-        group_control=storable(group_control),
-        set_control=storable(set_control),
     )
 
 
-def judge(
-    document: Document,
-    profile: Profile,
-    record: CanonicalRecord | None,
-    findings: list[Finding],
-    verdict: Verdict,
-    around: list[Finding] | None = None,
-) -> None:
-    """Give a document its verdict, and the work or the case that follows from it.
-
-    ``around`` are findings about the envelope, shown with the document's own.
-    """
-    document.record = None if record is None else canonical.dump(record)
-    document.number = storable("" if record is None else record.business_number[:64])
-    document.order_revision = getattr(record, "order_revision", None)
-    if record is not None and verdict is not Verdict.REJECTED and not _covered(profile, record.type, document.channel):
-        findings = [*findings, finding("no_agreement", value=f"{record.type} by {document.channel}")]
-        verdict = Verdict.REJECTED
-    document.findings = [found.as_dict() for found in [*findings, *(around or [])]]
-    document.verdict = verdict
-    document.save(update_fields=["record", "number", "order_revision", "findings", "verdict"])
-    if verdict is Verdict.REJECTED or record is None:
-        states.advance(document, DocumentState.REJECTED, note={"findings": len(findings)})
-        exception_queue.open_case(
-            "no_agreement" if findings and findings[-1].code == "no_agreement" else "document_rejected",
-            summary=_rejection(document, profile, [*findings, *(around or [])]),
-            fingerprint=f"document_rejected:{document.uid}",
-            detail={"findings": document.findings},
-            partner_id=profile.id,
-            document=document,
-            transmission=document.transmission,
-        )
-        return
-    states.advance(document, DocumentState.TRANSLATED, note={"verdict": verdict})
-    if record.type in APPLICABLE:
-        outbox.enqueue(
-            DeliveryKind.APPLY, f"apply:{document.uid}", document=document, lanes=apply_lanes(document, record)
-        )
-    elif isinstance(record, canonical.ApplicationAdvice):
-        advised.by_824(document, profile, record)
-
-
-def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:
-    """One lane per order: of one order one document at a time is applied, in the order they came."""
-    if isinstance(record, canonical.OrderAcknowledgment):
-        numbers = {record.order_number}
-    elif isinstance(record, canonical.ShipNotice):
-        numbers = {item.order_number or "" for item in record.items}
-    else:
-        numbers = {document.number}
-    return [f"apply:{document.partner_id}:{number[:100]}" for number in numbers if number]
-
-
-def _covered(profile: Profile, document_type: str, channel: str) -> bool:
-    agreement = profile.agreement(document_type, Direction.INBOUND)
-    return agreement is not None and agreement.channel == channel
-
-
-def _rejection(document: Document, profile: Profile, findings: list[Finding]) -> str:
-    first = next((found for found in findings if found.severity is Severity.ERROR), None)
-    words = first.text if first else "it holds no record we can read"
-    return f"{document.code or document.type or 'Document'} {document.number} of {profile.code}: {words}"[:255]
+def _document_of(one: _ReadSet, transmission: Transmission, interchange: Interchange) -> Document:
+    document = _document(transmission, type=one.set.type or "")
+    document.interchange = interchange
+    document.position = one.position
+    document.code = storable(one.set.code[:8])
+    document.version = storable(one.group.version[:16])
+    document.group_code = storable(one.group.functional_id[:4])
+    document.group_control = storable(one.group.control_number[:20])
+    document.set_control = storable(one.set.control_number[:20])
+    return document
 
 
 def _interchange(transmission: Transmission, profile: Profile, read: x12.Interchange) -> Interchange:
