@@ -2,13 +2,14 @@
 # make demo  the main job, for real, on this machine; stays up until Ctrl-C   (ARGS=--exit ends after the story)
 # make test  the whole suite; PostgreSQL and a broker too where DATABASE_URL / GATEWAY_BROKER_URL name them
 # make check format, lint, types, import contracts, guides and map sheets, migrations, settings
+# make fuzz  20,000 damaged documents read by us and by pyx12; every difference must have a name      (ARGS="--count 1000 --seed 2")
 # make bench the measurements                                                 (ARGS=x12 runs those whose name starts so)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: env demo test check bench
+.PHONY: env demo test check fuzz bench
 
 env: .venv/made
 
@@ -33,6 +34,9 @@ check: env
 	@$(BIN)/python -m edi_maps.x12.guides.lint
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@GATEWAY_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+fuzz: env
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: env
 	@$(BIN)/python -m tests.bench $(ARGS)
