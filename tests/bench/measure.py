@@ -29,15 +29,24 @@ class Result:
     unit: str  #: of a rate, which ends in "/s", more is better; of anything else less
     peer: str = ""  #: another implementation of the same work; empty: compared with none
     peer_value: float = 0
+    peers: tuple[tuple[str, float], ...] = ()  #: others that do less of the work, each with its value
     floor: str = ""  #: what the work cannot go below; empty: compared with none
     floor_value: float = 0
 
     def line(self) -> str:
-        """As JSON: ``ratio`` times better than the peer, ``floor_ratio`` times worse than the floor."""
+        """As JSON: ``ratio`` times better than the peer, ``floor_ratio`` times worse than the floor.
+
+        Further peers stand in a list ``peers``, of objects with ``peer``, ``peer_value`` and ``ratio``.
+        """
         fields: dict[str, object] = {"bench": self.bench, "value": rounded(self.value), "unit": self.unit}
         if self.peer:
             better = self._times_better_than(self.peer_value)
             fields |= {"peer": self.peer, "peer_value": rounded(self.peer_value), "ratio": rounded(better)}
+        if self.peers:
+            fields["peers"] = [
+                {"peer": name, "peer_value": rounded(value), "ratio": rounded(self._times_better_than(value))}
+                for name, value in self.peers
+            ]
         if self.floor:
             worse = 1 / self._times_better_than(self.floor_value)
             fields |= {"floor": self.floor, "floor_value": rounded(self.floor_value), "floor_ratio": rounded(worse)}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import peers, x12_documents
 from tests.bench.__main__ import BENCHES, lines, main
 from tests.bench.measure import Result, Void, cpu_s, percentile
 
@@ -58,6 +59,25 @@ def test_of_a_rate_more_is_better_and_of_a_duration_less():
     for result in (rate, duration):
         fields = json.loads(result.line())
         assert (fields["ratio"], fields["floor_ratio"]) == (3, 2)
+
+
+def test_further_peers_stand_in_a_list_of_their_own():
+    line = Result(bench="b", value=300, unit="segments/s", peer="p", peer_value=100, peers=(("q", 600),)).line()
+    assert json.loads(line)["peers"] == [{"peer": "q", "peer_value": 600, "ratio": 0.5}]
+
+
+def test_a_peer_that_is_not_installed_gives_no_figure_and_a_note(tmp_path, capsys):
+    assert list(peers.segments_per_s(b"ISA~", folder=tmp_path)) == []
+    assert "node-x12 1.7.1: not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.package)
+def test_an_installed_peer_finds_every_segment(peer, capsys):
+    if not peer.installed(peers.FOLDER):
+        pytest.skip(f"no {peer.package}: python -m tests.bench.peers")
+    rates = dict(peers.segments_per_s(x12_documents.order(20), rounds=1))
+    assert rates[peer.name] > 0
+    assert capsys.readouterr().err == ""
 
 
 def test_what_does_not_apply_is_not_in_the_line():

@@ -17,7 +17,7 @@ from pyx12.x12n_document import x12n_document
 from edi_maps import x12
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Verdict
-from tests.bench import x12_documents
+from tests.bench import peers, x12_documents
 from tests.bench.measure import Bench, Result, Void, cpu_s, peak_mb
 
 ITEMS: Final = 20_000
@@ -53,6 +53,7 @@ def _reading(bench: str, whole: bytes, part: bytes) -> Result:
         unit="segments/s",
         peer=f"pyx12 validate, no record, {of_part:,} of {segments:,} segments",
         peer_value=of_part / peer,
+        peers=tuple(peers.segments_per_s(whole)),
         floor="bytes split",
         floor_value=segments / floor,
     )
