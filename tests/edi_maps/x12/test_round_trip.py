@@ -20,7 +20,7 @@ from .strategies.shipments import ship_notice
 
 VERSIONS = st.sampled_from(["004010", "005010"])
 FEW = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
