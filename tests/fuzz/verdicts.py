@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Final
 
 from edi_maps import canonical
+from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Finding, Severity, Verdict
-from edi_maps.x12 import Interchange, TransactionSet, acknowledge, read, reply_envelope
+from edi_maps.x12 import Interchange, TransactionSet, acknowledge, read, reply_envelope, stream
 from edi_maps.x12.explain import as_html, as_text, explain
 from edi_maps.x12.stock import SecondOpinion, StockError, second_opinion
 
@@ -105,11 +107,25 @@ def broken_promises(case: Case) -> Iterator[str]:
     for found in case.findings():
         if found.offset is not None and not 0 <= found.offset <= size:
             yield f"{found.code} is about byte {found.offset} of {size}"
+    if _streamed(case.data) != ([one.record for one in case.sets()], [one.verdict for one in case.sets()]):
+        yield "read set by set it says something else"
     page = explain("document", case.interchanges, ask_about=case.data)
     if not as_text(page) or not as_html(page):
         yield "there is nothing to show"
     for number, interchange in enumerate(case.interchanges, start=1):
         yield from _answer_faults(interchange, number)
+
+
+def _streamed(data: bytes) -> tuple[list[CanonicalRecord | None], list[Verdict | None]]:
+    """The records and the verdicts of a file that is never held as a whole."""
+    records: list[CanonicalRecord | None] = []
+    verdicts: list[Verdict | None] = []
+    for event in stream(BytesIO(data)):
+        if isinstance(event, Interchange):
+            verdicts += [one.verdict for group in event.groups for one in group.sets]
+        else:
+            records.append(event.set.record)
+    return records, verdicts
 
 
 def _too_much(whose: str, findings: list[Finding]) -> Iterator[str]:
