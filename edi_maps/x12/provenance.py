@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from edi_maps.x12 import records
 from edi_maps.x12.collector import collection_paused
 from edi_maps.x12.envelope import TransactionSet, bounded
 from edi_maps.x12.extraction import Reader, Spot
+from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment
+from edi_maps.x12.received_acknowledgments import places as places_in_acknowledgment
 from edi_maps.x12.segments import Loop, cut
 from edi_maps.x12.structure import guide, nearest_version
 from edi_maps.x12.validation import validate
@@ -45,22 +47,22 @@ class Place:
 class Ignored(StrEnum):
     """Why an element is in no field, in the words of a page."""
 
-    ENVELOPE = "belongs to the envelope"
-    HIERARCHY = "says how the levels hang together"
-    CONSTANT = "as it always is, and adds nothing"
-    ALONE = "tells what a value means that is not there"
+    ENVELOPE = "part of the envelope"
+    HIERARCHY = "builds the hierarchy"
+    CONSTANT = "adds nothing"
+    ALONE = "its value is missing"
     REPEATED = "said elsewhere already"
-    INCOMPLETE = "belongs to something that could not be read"
+    INCOMPLETE = "belongs to what could not be read"
 
 
 #: Fields of the records that stand nowhere on the wire, and why: what a document leaves to its reader.
 CONCLUDED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"schema_version"), "the version of this form of record"),
-    (re.compile(r"type"), "from the kind of the set"),
-    (re.compile(r"packages/\d+/id"), "numbered here, in the order of the levels"),
-    (re.compile(r"packages/\d+/parent_id|items/\d+/package_id|items/\d+/extra/packages/\d+"), "from the levels"),
-    (re.compile(r"lines/\d+/responses/\d+/(status|quantity|unit)"), "the whole order is accepted as it stands"),
-    (re.compile(r"disposition"), "nothing is said of it"),
+    (re.compile(r"schema_version"), "version of this record"),
+    (re.compile(r"type"), "kind of the set"),
+    (re.compile(r"packages/\d+/id"), "numbered by level"),
+    (re.compile(r"packages/\d+/parent_id|items/\d+/package_id|items/\d+/extra/packages/\d+"), "hierarchy"),
+    (re.compile(r"lines/\d+/responses/\d+/(status|quantity|unit)"), "accepted as it stands"),
+    (re.compile(r"disposition"), "not said"),
 )
 
 
@@ -87,6 +89,18 @@ class Provenance:
         what is concluded."""
         return tuple(self.place(*where) for where in self.fields.get(address, ()))
 
+    def said(self, address: str) -> Any:
+        """The value of a field; None where there is no such field, and for what is kept under the address of an entry."""
+        here: Any = self.record
+        for step in address.split("/"):
+            if isinstance(here, list):
+                here = here[int(step)]
+            elif isinstance(here, Mapping) and step in here:
+                here = here[step]
+            else:
+                return None
+        return here
+
     def fields_at(self, position: int, element: int, component: int | None = None) -> tuple[str, ...]:
         """The fields that an element, or one of its components, is the value of."""
         found = self.elements.get((position, element), ())
@@ -97,11 +111,14 @@ class Provenance:
 
     def place(self, position: int, element: int, component: int | None = None) -> Place:
         """An element with its bytes. IndexError: the set has no such segment."""
-        span = self.spans[position - 1]
-        _, text = _segment(self.transaction_set, *span)
-        identifier = text.partition(self.transaction_set.delimiters.element)[0]
+        identifier = self.identifier(position)
         start, end = element_span(self.transaction_set, position, element, component, self.spans)
         return Place(position=position, segment=identifier, element=element, component=component, start=start, end=end)
+
+    def identifier(self, position: int) -> str:
+        """Of the segment at a position. IndexError: the set has no such segment."""
+        _, text = segment_text(self.transaction_set, *self.spans[position - 1])
+        return text.partition(self.transaction_set.delimiters.element)[0]
 
     def place_at(self, offset: int) -> Place | None:
         """What stands at a byte of the file; a separator counts with what it ends. None: outside the segments of the set."""
@@ -129,8 +146,10 @@ def trace(transaction_set: TransactionSet, version: str, positions: Container[in
         positions: of the segments that are asked about; None: all. Of a long set, to ask about few costs a small part of all.
 
     Returns:
-        None when no record can be made of it.
+        None when no record can be made of it. Of a 997 or 999 the record is what it says, see ``received_acknowledgments``.
     """
+    if transaction_set.acknowledgment is not None:
+        return _of_acknowledgment(transaction_set, transaction_set.acknowledgment)
     code, delimiters = transaction_set.code, transaction_set.delimiters
     nearest = nearest_version(code, version)
     rules = None if nearest is None else guide(code, nearest)
@@ -157,6 +176,36 @@ def trace(transaction_set: TransactionSet, version: str, positions: Container[in
         if record is None:
             return None
         return _Resolution(building.reader, segments, canonical.dump(record)).provenance(transaction_set)
+
+
+def _of_acknowledgment(transaction_set: TransactionSet, acknowledgment: FunctionalAcknowledgment) -> Provenance:
+    fields: dict[str, tuple[_Where, ...]] = {}
+    elements: dict[tuple[int, int], tuple[str, ...]] = {}
+    for address, position, element in places_in_acknowledgment(transaction_set.segments):
+        fields[address] = (*fields.get(address, ()), (position, element, None))
+        elements[position, element] = (address,)
+    ignored = {
+        (segment.position, element): _STRUCTURE[segment.id]
+        for segment in transaction_set.segments
+        if segment.id in _STRUCTURE
+        for element in range(1, len(segment.elements))
+    }
+    return Provenance(
+        record=_said(asdict(acknowledgment)),
+        fields=fields,
+        elements=elements,
+        meanings={},
+        ignored=ignored,
+        transaction_set=transaction_set,
+        spans=transaction_set.spans(),
+    )
+
+
+def _said(value: Any) -> Any:
+    """As JSON has it, without what was not said."""
+    if isinstance(value, dict):
+        return {name: _said(item) for name, item in value.items() if item not in (None, "", ())}
+    return [_said(item) for item in value] if isinstance(value, tuple) else value
 
 
 def leaves(data: Any, address: str = "") -> Iterator[tuple[str, Any]]:
@@ -314,7 +363,7 @@ def element_span(
     """
     start, end = (spans or transaction_set.spans())[position - 1]
     marks, to_byte = transaction_set.delimiters, transaction_set.place
-    at, text = _segment(transaction_set, start, end)
+    at, text = segment_text(transaction_set, start, end)
     first, last = _nth(text, marks.element, element)
     if component and marks.component:
         inner_first, inner_last = _nth(text[first:last], marks.component, component - 1)
@@ -324,8 +373,8 @@ def element_span(
     return to_byte(at + first), to_byte(at + last - 1) + 1 if last > first else to_byte(at + first)
 
 
-def _segment(transaction_set: TransactionSet, start: int, end: int) -> tuple[int, str]:
-    """A segment by its bytes in the file: where it starts in the text of its set, and what it says."""
+def segment_text(transaction_set: TransactionSet, start: int, end: int) -> tuple[int, str]:
+    """What stands at some bytes of the file: where it starts in the text of its set, and what it says."""
     text, to_byte = transaction_set.text, transaction_set.place
     at, stop = start - transaction_set.start, end - transaction_set.start
     if to_byte is not None:

@@ -18,7 +18,7 @@ from edi_maps.x12.collector import LARGE, collection_paused
 from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
 from edi_maps.x12.provenance import element_span
 from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
-from edi_maps.x12.segments import Loop, cut
+from edi_maps.x12.segments import cut
 from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
 from edi_maps.x12.validation import MAX_FINDINGS as MOST
 from edi_maps.x12.validation import validate
@@ -82,18 +82,6 @@ def _read(source: bytes | BinaryIO, relaxed: frozenset[str]) -> Iterator[SetEnd 
             finish(event, relaxed)
             listed = 0
         yield event
-
-
-def tree(transaction_set: TransactionSet, version: str) -> Loop | None:
-    """A set as the loops of its guide, whole; None when there is no guide for it.
-
-    Args:
-        version: GS08 of its group.
-    """
-    rules, _ = _rules(transaction_set.code, version)
-    if rules is None:
-        return None
-    return validate(cut(transaction_set.text, transaction_set.delimiters), rules, transaction_set.delimiters)[0]
 
 
 def finish(interchange: Interchange, relaxed: frozenset[str]) -> None:

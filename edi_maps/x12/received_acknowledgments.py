@@ -7,8 +7,9 @@ and AK5 do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from edi_maps.x12.segments import Segment
 
@@ -109,6 +110,61 @@ def read_functional_acknowledgment(segments: Iterable[Segment]) -> FunctionalAck
         codes=_filled(closing.elements[5:10]),
         sets=tuple(one.acknowledgment() for one in sets),
     )
+
+
+def places(segments: Iterable[Segment]) -> Iterator[tuple[str, int, int]]:
+    """Where the fields of ``read_functional_acknowledgment`` stand: address, position of the segment, element.
+
+    >>> [*places([Segment(["AK1", "PO", "7"], 2)])]
+    [('functional_id', 2, 1), ('group_control_number', 2, 2)]
+    """
+    counts: dict[str, int] = {}
+    whose: list[str] = []  #: the entry at hand, step by step
+
+    def next_in(*steps: str) -> str:
+        """The address of one more entry of a list."""
+        address = "/".join(steps)
+        counts[address] = counts.get(address, -1) + 1
+        return f"{address}/{counts[address]}"
+
+    for segment in segments:
+        kind = segment.id.replace("IK", "AK")
+        if kind in _LISTS:
+            level = 2 * [*_LISTS].index(kind)
+            whose = next_in(*whose[:level], _LISTS[kind]).split("/")
+        elif kind == "AK5":
+            whose = whose[:2]
+        elif kind == "AK9":
+            whose = []
+        fields = _FIELDS.get(kind, ())
+        for element, value in enumerate(segment.elements[1:], start=1):
+            if not value:
+                continue
+            if element <= len(fields):
+                yield "/".join([*whose, fields[element - 1]]), segment.position, element
+            elif kind in {"AK5", "AK9"} and element <= len(fields) + 5:
+                yield next_in(*whose, "codes"), segment.position, element
+        if kind == "CTX" and len(whose) > 2:
+            context = next_in(*whose, "context")
+            yield from (
+                (context, segment.position, element)
+                for element, value in enumerate(segment.elements[1:], start=1)
+                if value
+            )
+
+
+#: Segments that begin an entry of a list, each in that of the one before.
+_LISTS: Final = {"AK2": "sets", "AK3": "errors", "AK4": "elements"}
+
+#: What the elements of a segment are, in their order; codes follow in AK5 and AK9.
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "AK1": ("functional_id", "group_control_number"),
+    "AK2": ("code", "control_number"),
+    "AK3": ("segment", "position", "loop", "code"),
+    "AK4": ("position", "number", "code", "value"),
+    "AK5": ("status",),
+    "AK9": ("status", "claimed", "received", "accepted"),
+}
 
 
 @dataclass(slots=True)

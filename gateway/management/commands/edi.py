@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from edi_maps import canonical, x12
 from edi_maps.findings import Finding, Verdict, finding, verdict_of
-from edi_maps.x12.explain import as_html, as_text, explain
+from edi_maps.x12.explain import PAGE_LIMITS, UNLIMITED, as_html, as_text, explain
 
 if TYPE_CHECKING:
     from partners.profiles import Profile
@@ -157,7 +157,8 @@ class Command(BaseCommand):
     def explain(self, *, file: Path, html: Path | None, second_opinion: bool, **_: Any) -> int:
         data = _bytes_of(file)
         interchanges = x12.read(data)
-        page = explain(str(file), interchanges, ask_about=data if second_opinion else None)
+        limits = UNLIMITED if html is None else PAGE_LIMITS
+        page = explain(str(file), interchanges, ask_about=data if second_opinion else None, limits=limits)
         if html is None:
             self.stdout.write(as_text(page), ending="")
         else:

@@ -154,8 +154,36 @@ def test_what_is_in_no_field_says_why():
 
 
 def test_a_set_without_a_guide_or_a_record_has_no_provenance():
-    for data in (document("B3**1", code="210"), document("CTT*1"), document("AK1*PO*1", "AK9*A*1*1*1", code="997")):
+    for data in (document("B3**1", code="210"), document("CTT*1"), document("AK9*A*1*1*1", code="997")):
         assert traced(data) is None
+
+
+def test_what_an_acknowledgment_says_leads_to_its_elements_too():
+    data = document(
+        *["AK1*PO*88", "AK2*850*0001", "AK5*A", "AK2*850*0002"],
+        *["AK3*PO1*7**8", "AK4*2*330*6*ten", "AK3*N1*9**3", "AK5*R*5*4", "AK9*P*2*2*1*1"],
+        code="997",
+    )
+    provenance = traced(data)
+    assert {address: bytes_of(data, provenance, address)[0] for address, _ in leaves(provenance.record)} == {
+        address: str(value) for address, value in leaves(provenance.record)
+    }
+    assert provenance.places("sets/1/errors/0/elements/0/value")[0].position == 7
+    assert provenance.places("sets/1/errors/1/segment")[0].position == 8
+    assert provenance.places("sets/1/codes/1")[0].element == 3
+    assert provenance.fields_at(10, 5) == ("codes/0",)
+
+
+def test_what_tells_more_about_an_error_of_a_999_leads_to_its_elements():
+    data = document(
+        *["AK1*PO*88*005010", "AK2*850*0001", "IK3*N4*22**8", "CTX*SITUATIONAL TRIGGER*N4*22"],
+        *["IK4*1*19*I9", "CTX*TWO", "CTX*THREE", "IK5*R*5", "AK9*R*1*1*0"],
+        code="999",
+    )
+    provenance = traced(data)
+    assert bytes_of(data, provenance, "sets/0/errors/0/context/0") == ["SITUATIONAL TRIGGER", "N4", "22"]
+    assert bytes_of(data, provenance, "sets/0/errors/0/elements/0/context/1") == ["THREE"]
+    assert bytes_of(data, provenance, "sets/0/status") == ["R"]
 
 
 def test_only_what_is_asked_about_is_traced():
