@@ -1,4 +1,4 @@
-"""The ERP port: seven operations and five ways to fail, whatever stands behind them.
+"""The ERP port: eight operations and five ways to fail, whatever stands behind them.
 
 ErpError
 ├── Transient     nothing was done, or "later"            back off; no person
@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from edi_maps.canonical import OrderAcknowledgment, PurchaseOrder, ShipNotice
+from pydantic import Field
+
+from edi_maps.canonical import CanonicalRecord, OrderAcknowledgment, PurchaseOrder
 
 
 class ErpError(Exception):
@@ -51,14 +53,15 @@ class ChangeKind(StrEnum):
     RELEASE = "release"
     CHANGE = "change"
     CANCEL = "cancel"
+    DOCUMENT = "document"  #: not an order: a schedule, a receiving advice … is to go to its supplier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An order was released or changed and not yet settled."""
+    """An order, or another document for a supplier, was released or changed and not yet settled."""
 
     token: str  #: settles this change
-    order_key: str  #: the ERP's own key, for ``load``
+    order_key: str  #: the ERP's own key, for ``load``; of a document for ``document``
     revision: int
     kind: ChangeKind
 
@@ -76,14 +79,29 @@ class ErpOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErpDocument:
+    """A document the ERP has released for a supplier and that is no order, as it stands now."""
+
+    document_key: str
+    company: str
+    supplier_number: str
+    revision: int  #: counts up when it is released again
+    record: Annotated[CanonicalRecord, Field(discriminator="type")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """One document for the ERP."""
 
     key: str  #: idempotency key, made when the document was accepted, at most 255 characters
-    kind: Literal["acknowledgment", "ship_notice"]
-    company: str
+    company: str  #: '' when the document does not say whose it is
     supplier_number: str
-    record: OrderAcknowledgment | ShipNotice
+    record: CanonicalRecord
+
+    @property
+    def kind(self) -> str:
+        """What the ERP files it under: ``acknowledgment`` whatever it answers, otherwise its canonical type."""
+        return "acknowledgment" if isinstance(self.record, OrderAcknowledgment) else self.record.type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +148,10 @@ class Capabilities:
 class ErpPort(Protocol):
     def changes(self, limit: int) -> Sequence[Change]: ...
     def load(self, order_key: str) -> ErpOrder: ...
+    def document(self, document_key: str) -> ErpDocument: ...
     def settle(self, tokens: Sequence[str]) -> None: ...  # after our commit, never before
     def submit(self, submission: Submission) -> Submitted: ...
-    def outcome(self, key: str) -> Outcome: ...
-    def find(self, kind: Literal["acknowledgment", "ship_notice"], key: str) -> str | None: ...
+    def outcome(self, kind: str, key: str) -> Outcome: ...
+    def find(self, kind: str, key: str) -> str | None: ...
     def snapshot(self, page: int) -> Sequence[OrderFact]: ...  # page 0, 1, …; an empty page is the end
     def capabilities(self) -> Capabilities: ...

@@ -23,6 +23,7 @@ from gateway.erp.port import (
     AuthFailed,
     Capabilities,
     Change,
+    ErpDocument,
     ErpOrder,
     InDoubt,
     NeedsHuman,
@@ -36,8 +37,6 @@ from gateway.erp.port import (
 
 __all__ = ["ErpEndpoint", "RestJsonErp", "classify"]
 
-Kind = Literal["acknowledgment", "ship_notice"]
-
 #: Codes with which the contract asks a person. Any other text under 409 is unknown, and unknown is permanent.
 QUESTIONS: Final = frozenset({"question", "over_delivery", "order_closed", "stale_revision", "key_reused"})
 #: Codes with which the contract says that an order or a document is not there.
@@ -46,8 +45,6 @@ ABSENCES: Final = frozenset({"unknown_order", "unknown_document"})
 MAX_MESSAGE: Final = 400  #: characters of the ERP's own words; some append their whole data model
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 8 * 3600.0  #: the longest planned outage an ERP documents; more is a mistake
-
-_COLLECTIONS: Final[Mapping[Kind, str]] = {"acknowledgment": "acknowledgments", "ship_notice": "ship-notices"}
 
 
 class NotThere(Permanent):
@@ -141,6 +138,12 @@ class RestJsonErp:
             raise Permanent(_cut(f"Asked for order {order_key}, the ERP sent {order.order_key}."))
         return order
 
+    def document(self, document_key: str) -> ErpDocument:
+        found = _conform(_DOCUMENT, self._call("GET", f"/v1/documents/{_segment(document_key)}", write=False))
+        if found.document_key != document_key:
+            raise Permanent(_cut(f"Asked for document {document_key}, the ERP sent {found.document_key}."))
+        return found
+
     def settle(self, tokens: Sequence[str]) -> None:
         if tokens:
             # Settling twice is settling once, so its answer is never in doubt: whoever lost it asks again.
@@ -158,19 +161,19 @@ class RestJsonErp:
             raise Permanent(receipt.reasons())
         return Submitted(state=receipt.state, erp_ref=receipt.erp_ref, replayed=receipt.replayed)
 
-    def outcome(self, key: str) -> Outcome:
+    def outcome(self, kind: str, key: str) -> Outcome:
         """What became of the document with this key.
 
         Raises:
             Permanent: the ERP knows no such document.
         """
-        for kind in _COLLECTIONS:
-            if receipt := self._look_up(kind, key):
-                lines = tuple((line.line_number, line.reason) for line in receipt.lines)
-                return Outcome(state=receipt.state, erp_ref=receipt.erp_ref, lines=lines)
-        raise NotThere(_cut(f"The ERP knows no document with key {key}."))
+        receipt = self._look_up(kind, key)
+        if receipt is None:
+            raise NotThere(_cut(f"The ERP knows no {kind.replace('_', ' ')} with key {key}."))
+        lines = tuple((line.line_number, line.reason) for line in receipt.lines)
+        return Outcome(state=receipt.state, erp_ref=receipt.erp_ref, lines=lines)
 
-    def find(self, kind: Kind, key: str) -> str | None:
+    def find(self, kind: str, key: str) -> str | None:
         """The ERP's reference of the document with this key; None: it never arrived.
 
         Raises:
@@ -190,7 +193,7 @@ class RestJsonErp:
         params = {"page": page, "page_size": self.endpoint.page_size}
         return _conform(_FACTS, self._call("GET", "/v1/snapshot", write=False, params=params))
 
-    def _look_up(self, kind: Kind, key: str) -> _Receipt | None:
+    def _look_up(self, kind: str, key: str) -> _Receipt | None:
         try:
             answer = self._call("GET", _document_path(kind, key), write=False)
         except NotThere:
@@ -266,6 +269,7 @@ class _Receipt:
 
 _CHANGES: Final = TypeAdapter(tuple[Change, ...])
 _ORDER: Final = TypeAdapter(ErpOrder)
+_DOCUMENT: Final = TypeAdapter(ErpDocument)
 _FACTS: Final = TypeAdapter(tuple[OrderFact, ...])
 _RECEIPT: Final = TypeAdapter(_Receipt)
 
@@ -301,8 +305,9 @@ def _receipt(answer: JsonValue, key: str, unclear: type[InDoubt | Transient]) ->
     return receipt
 
 
-def _document_path(kind: Kind, key: str) -> str:
-    return f"/v1/{_COLLECTIONS[kind]}/{_segment(key)}"
+def _document_path(kind: str, key: str) -> str:
+    """``invoice`` documents are kept under ``/v1/invoices``, ``ship_notice`` ones under ``/v1/ship-notices``."""
+    return f"/v1/{kind.replace('_', '-')}s/{_segment(key)}"
 
 
 def _segment(key: str) -> str:

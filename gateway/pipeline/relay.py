@@ -11,7 +11,7 @@ import base64
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -68,7 +68,7 @@ def handle(claim: outbox.Claim, *, now: datetime) -> None:
 
 
 def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
-    """Hand an applied document to the ERP of its orders, once."""
+    """Hand a document to its ERP, once."""
     delivery, document = claim.delivery, claim.delivery.document
     if document is None or delivery.connection is None:
         raise ValueError(f"{delivery} names no document or no ERP")
@@ -139,32 +139,35 @@ _RETRY_STATUS: Final = frozenset({408, 425, 429})
 
 
 def _submission(delivery: Delivery, document: Document) -> Submission:
-    """The document in the order's own terms, and of a ship notice only what is about the orders of this company."""
+    """What the ERP gets: the document as it is, an answer to orders in the orders' own terms."""
     record = canonical.load(document.record)
+    if isinstance(record, OrderAcknowledgment | ShipNotice):
+        record = _in_the_orders_terms(record, delivery, document)
+    profile = directory.profile(document.partner_id)
+    number = profile.supplier_numbers[0] if profile.supplier_numbers else profile.code
+    return Submission(key=delivery.key, company=delivery.company, supplier_number=number, record=record)
+
+
+def _in_the_orders_terms(
+    answer: OrderAcknowledgment | ShipNotice, delivery: Delivery, document: Document
+) -> OrderAcknowledgment | ShipNotice:
+    """An answer with the orders' own line numbers, and of a ship notice only what is about the orders of this company."""
     company = (delivery.connection_id, delivery.company)
     orders = [one for one in apply.orders_of(document) or [] if (one.connection_id, one.company) == company]
     if not orders:
         raise ValueError(f"{document} answers no order of {delivery.company}")
-    profile = directory.profile(document.partner_id)
-    number = profile.supplier_numbers[0] if profile.supplier_numbers else profile.code
-    kind: Literal["acknowledgment", "ship_notice"]
-    answer: OrderAcknowledgment | ShipNotice
-    if isinstance(record, ShipNotice):
+    if isinstance(answer, ShipNotice):
         numbers = {order.number for order in orders}
-        mine = tuple(item for item in record.items if (item.order_number or "").strip() in numbers)
-        kind, answer = "ship_notice", order_book.as_ordered(record.model_copy(update={"items": mine}), orders)
-    elif isinstance(record, OrderAcknowledgment):
-        kind, answer = "acknowledgment", order_book.as_ordered(record, orders)
-    else:
-        raise ValueError(f"{document} is nothing the ERP takes")
-    return Submission(key=delivery.key, kind=kind, company=delivery.company, supplier_number=number, record=answer)
+        mine = tuple(item for item in answer.items if (item.order_number or "").strip() in numbers)
+        return order_book.as_ordered(answer.model_copy(update={"items": mine}), orders)
+    return order_book.as_ordered(answer, orders)
 
 
 def _arrived_in_erp(claim: outbox.Claim, document: Document, reference: str) -> None:
     with transaction.atomic():
         outbox.finish(claim, reference)
         others = document.deliveries.filter(kind=DeliveryKind.ERP).exclude(state=DeliveryState.DELIVERED)
-        if document.state == DocumentState.APPLIED and not others.exists():
+        if document.state in {DocumentState.APPLIED, DocumentState.TRANSLATED} and not others.exists():
             states.advance(document, DocumentState.RELAYED, note={"erp_ref": reference})
 
 

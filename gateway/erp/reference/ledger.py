@@ -23,11 +23,25 @@ Json = Mapping[str, object]
 
 MAX_KEY: Final = 255
 
+#: What suppliers' documents are kept under, and the member of the record that is their number. Those that name an order are
+#: posted to it; the others are filed.
+NUMBERS: Final = {
+    "acknowledgment": "order_number",
+    "ship_notice": "shipment_number",
+    "invoice": "number",
+    "inventory_advice": "number",
+    "receiving_advice": "number",
+}
+_POSTED: Final = frozenset({"acknowledgment", "ship_notice"})
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS orders (
     id INTEGER PRIMARY KEY, order_key TEXT NOT NULL UNIQUE, company TEXT NOT NULL, number TEXT NOT NULL,
     supplier_number TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL, record TEXT NOT NULL,
     UNIQUE (company, number));
+CREATE TABLE IF NOT EXISTS issued (
+    document_key TEXT PRIMARY KEY, company TEXT NOT NULL, supplier_number TEXT NOT NULL, revision INTEGER NOT NULL,
+    record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS changes (
     token INTEGER PRIMARY KEY AUTOINCREMENT, order_key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL,
     settled INTEGER NOT NULL DEFAULT 0);
@@ -116,6 +130,21 @@ class Ledger:
             db.execute("UPDATE orders SET state = 'closed' WHERE id = ?", (order["id"],))
             return _order(_by_key(db, order_key))
 
+    def issue(self, body: Json) -> dict[str, object]:
+        """A document for a supplier that is no order, ``{company, supplier_number, record}``; again: one revision further."""
+        company, supplier_number = _text(body, "company"), _text(body, "supplier_number")
+        record = _object(body, "record")
+        document_key = f"{company}:{_text(record, 'type')}:{_text(record, 'number')}"
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO issued (document_key, company, supplier_number, revision, record) VALUES (?, ?, ?, 1, ?) "
+                "ON CONFLICT (document_key) DO UPDATE SET revision = revision + 1, record = excluded.record",
+                (document_key, company, supplier_number, json.dumps(record)),
+            )
+            issued = _issued(db, document_key)
+            _announce(db, document_key, issued["revision"], "document")
+            return _issue(issued)
+
     # -- what the gateway reads
 
     def changes(self, limit: int) -> list[dict[str, object]]:
@@ -140,6 +169,10 @@ class Ledger:
     def order(self, order_key: str) -> dict[str, object]:
         with self._transaction() as db:
             return _order(_by_key(db, order_key))
+
+    def document(self, document_key: str) -> dict[str, object]:
+        with self._transaction() as db:
+            return _issue(_issued(db, document_key))
 
     def snapshot(self, page: int, page_size: int) -> list[dict[str, object]]:
         with self._transaction() as db:
@@ -166,7 +199,7 @@ class Ledger:
         """Take one document, once: status and receipt.
 
         Args:
-            kind: ``acknowledgment`` or ``ship_notice``.
+            kind: one of ``NUMBERS``.
             key: the idempotency key.
             body: ``{company, supplier_number, record}``.
             fault: what will go wrong after the commit, for the journal.
@@ -223,11 +256,12 @@ class Ledger:
                 raise Problem(409, "key_reused", "This key came before, with another content.")
             return 200, known
         record = _object(body, "record")
-        number = _text(record, "shipment_number" if kind == "ship_notice" else "order_number")
+        number = _text(record, NUMBERS[kind])
+        company = _text(body, "company") if kind in _POSTED or body.get("company") else ""
         db.execute(
             "INSERT INTO documents (kind, key, company, supplier_number, number, content, fingerprint) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (kind, key, _text(body, "company"), _text(body, "supplier_number"), number, content, fingerprint),
+            (kind, key, company, _text(body, "supplier_number"), number, content, fingerprint),
         )
         document = _existing(_document(db, kind, key))
         if later:
@@ -282,11 +316,11 @@ class Ledger:
 
 
 def _post(db: sqlite3.Connection, document: sqlite3.Row) -> None:
-    """Apply one document to its orders, wholly or (Problem) not at all."""
+    """Apply one document to its orders, wholly or (Problem) not at all; file what answers none."""
     record = _object(json.loads(document["content"]), "record")
     if document["kind"] == "acknowledgment":
         _post_acknowledgment(db, document, record)
-    else:
+    elif document["kind"] == "ship_notice":
         _post_ship_notice(db, document, record)
     at = datetime.now(UTC).isoformat()
     db.execute("INSERT INTO applications (document_id, at) VALUES (?, ?)", (document["id"], at))
@@ -401,6 +435,13 @@ def _by_key(db: sqlite3.Connection, order_key: str) -> sqlite3.Row:
     return row
 
 
+def _issued(db: sqlite3.Connection, document_key: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM issued WHERE document_key = ?", (document_key,)).fetchone()
+    if row is None:
+        raise Problem(404, "unknown_document", f"There is no document {document_key}.")
+    return row
+
+
 def _document(db: sqlite3.Connection, kind: str, key: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = db.execute("SELECT * FROM documents WHERE kind = ? AND key = ?", (kind, key)).fetchone()
     return row
@@ -444,8 +485,12 @@ def _order(row: sqlite3.Row) -> dict[str, object]:
     }
 
 
+def _issue(row: sqlite3.Row) -> dict[str, object]:
+    return {**dict(row), "record": json.loads(row["record"])}
+
+
 def _receipt(document: sqlite3.Row, *, replayed: bool) -> dict[str, object]:
-    prefix = "OC" if document["kind"] == "acknowledgment" else "ID"
+    prefix = {"acknowledgment": "OC", "ship_notice": "ID"}.get(document["kind"], "FD")
     return {
         "key": document["key"],
         "state": document["state"],

@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from gateway.erp.reference.faults import Fault, FaultBox, FaultKind, read_fault
-from gateway.erp.reference.ledger import Ledger
+from gateway.erp.reference.ledger import NUMBERS, Ledger
 from gateway.erp.reference.problems import Problem
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
@@ -31,7 +31,7 @@ MAX_PAGE: Final = 1000
 #: Status and what to send: JSON, or a text for a page of HTML, or None to drop the connection without an answer.
 Answer = tuple[int, object]
 
-_KINDS: Final = {"acknowledgments": "acknowledgment", "ship-notices": "ship_notice"}
+_KINDS: Final = {f"{kind.replace('_', '-')}s": kind for kind in NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,9 @@ class ReferenceErp(ThreadingHTTPServer):
                 return "settle", lambda fault: (200, {"settled": ledger.settle(tokens, _name(fault))})
             case "GET", ["orders", order_key]:
                 return "load", lambda _: (200, ledger.order(order_key))
-            case "PUT", [("acknowledgments" | "ship-notices") as collection, key]:
+            case "GET", ["documents", document_key]:
+                return "load", lambda _: (200, ledger.document(document_key))
+            case "PUT", [collection, key] if collection in _KINDS:
                 return "submit", lambda fault: ledger.submit(
                     _KINDS[collection],
                     key,
@@ -121,7 +123,7 @@ class ReferenceErp(ThreadingHTTPServer):
                     fault=_name(fault),
                     later=fault is not None and fault.kind is FaultKind.LATER,
                 )
-            case "GET", [("acknowledgments" | "ship-notices") as collection, key]:
+            case "GET", [collection, key] if collection in _KINDS:
                 return "find", lambda _: (200, ledger.receipt(_KINDS[collection], key))
             case "GET", ["snapshot"]:
                 page = request.whole_number("page", 0, 0, 10**8)
@@ -140,6 +142,8 @@ class ReferenceErp(ThreadingHTTPServer):
                 return 200, ledger.cancel(order_key)
             case "POST", ["orders", order_key, "close"]:
                 return 200, ledger.close_order(order_key)
+            case "POST", ["documents"]:
+                return 201, ledger.issue(request.body)
             case "POST", ["post"]:
                 return 200, {"posted": ledger.post_pending()}
             case "GET", ["effects"]:

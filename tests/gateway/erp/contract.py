@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from itertools import count
 from typing import Any, Protocol
@@ -14,7 +15,22 @@ from uuid import uuid4
 
 import pytest
 
-from edi_maps.canonical import Disposition, OrderAcknowledgment, Purpose, ShipNotice, ShippedItem
+from edi_maps.canonical import (
+    CanonicalRecord,
+    Disposition,
+    InventoryAdvice,
+    InventoryItem,
+    Invoice,
+    OrderAcknowledgment,
+    PlannedItem,
+    PlannedQuantity,
+    PlanningSchedule,
+    ProductId,
+    Purpose,
+    ShipNotice,
+    ShippedItem,
+    StockQuantity,
+)
 from gateway.erp.port import (
     AuthFailed,
     ChangeKind,
@@ -46,6 +62,7 @@ class Counterpart(Protocol):
     def change(self, order: Placed, quantity: str) -> None: ...
     def cancel(self, order: Placed) -> None: ...
     def close_order(self, order: Placed) -> None: ...
+    def issue(self, record: CanonicalRecord) -> Placed: ...  # not an order; ``order_key`` is the document's
     def post_pending(self) -> None: ...
     def misbehave(self, kind: str, **terms: Any) -> None: ...
     def applications(self, key: str) -> int: ...
@@ -132,9 +149,44 @@ class ErpContract:
         erp.submit(ship_notice(placed, "60"))
         assert _changes(erp, placed) == before
 
+    # -- documents for suppliers
+
+    def test_a_document_for_a_supplier_is_announced_loaded_whole_and_settled(
+        self, erp: ErpPort, other_side: Counterpart
+    ):
+        placed = other_side.issue(schedule(f"FC-{uuid4()}"))
+        [change] = _changes(erp, placed)
+        assert (change.kind, change.revision) == (ChangeKind.DOCUMENT, 1)
+
+        found = erp.document(change.order_key)
+        assert (found.document_key, found.company, found.supplier_number, found.revision) == (
+            placed.order_key,
+            placed.company,
+            placed.supplier_number,
+            1,
+        )
+        assert isinstance(found.record, PlanningSchedule)
+        assert (found.record.number, found.record.items[0].schedules[0].quantity) == (placed.number, Decimal(120))
+
+        erp.settle([change.token])
+        assert _changes(erp, placed) == []
+
+    def test_a_document_released_again_is_one_revision_further(self, erp: ErpPort, other_side: Counterpart):
+        number = f"FC-{uuid4()}"
+        other_side.issue(schedule(number))
+        placed = other_side.issue(schedule(number, quantity="80"))
+        assert [change.revision for change in _changes(erp, placed)] == [1, 2]
+        found = erp.document(placed.order_key)
+        assert isinstance(found.record, PlanningSchedule)
+        assert (found.revision, found.record.items[0].schedules[0].quantity) == (2, Decimal(80))
+
+    def test_a_document_that_is_not_there_is_permanent(self, erp: ErpPort):
+        with pytest.raises(Permanent, match="unknown_document"):
+            erp.document("no such document")
+
     # -- documents, once
 
-    @pytest.mark.parametrize("make", ["acknowledgment", "ship_notice"])
+    @pytest.mark.parametrize("make", ["acknowledgment", "ship_notice", "invoice", "inventory_advice"])
     def test_a_document_arrives_and_can_be_found(self, erp: ErpPort, other_side: Counterpart, make: str):
         submission = _MAKERS[make](other_side.release())
         assert erp.find(submission.kind, submission.key) is None
@@ -145,7 +197,28 @@ class ErpContract:
         assert not submitted.replayed
         assert submitted.erp_ref is not None
         assert erp.find(submission.kind, submission.key) == submitted.erp_ref
-        assert erp.outcome(submission.key).state == "done"
+        assert erp.outcome(submission.kind, submission.key).state == "done"
+        assert other_side.applications(submission.key) == 1
+
+    @pytest.mark.parametrize("make", ["invoice", "inventory_advice"])
+    def test_a_document_that_does_not_say_whose_it_is_arrives_all_the_same(
+        self, erp: ErpPort, other_side: Counterpart, make: str
+    ):
+        submission = replace(_MAKERS[make](other_side.release()), company="")
+        assert erp.submit(submission).state == "done"
+        assert other_side.applications(submission.key) == 1
+
+    def test_documents_of_two_kinds_with_one_number_are_two(self, erp: ErpPort, other_side: Counterpart):
+        placed = other_side.release()
+        bill, stock = invoice(placed), inventory_advice(placed)
+        erp.submit(bill)
+        erp.submit(stock)
+        assert [other_side.applications(one.key) for one in (bill, stock)] == [1, 1]
+        assert erp.find(bill.kind, stock.key) is None
+
+    def test_an_invoice_twice_is_one_effect(self, erp: ErpPort, other_side: Counterpart):
+        submission = invoice(other_side.release())
+        assert [erp.submit(submission).replayed for _ in range(2)] == [False, True]
         assert other_side.applications(submission.key) == 1
 
     def test_submitting_twice_is_one_effect(self, erp: ErpPort, other_side: Counterpart):
@@ -305,16 +378,16 @@ class ErpContract:
         submission = acknowledgment(other_side.release())
         other_side.misbehave("later", routes=["submit"])
         assert erp.submit(submission).state == "pending"
-        assert erp.outcome(submission.key).state == "pending"
+        assert erp.outcome(submission.kind, submission.key).state == "pending"
         with pytest.raises(Transient):
             erp.find(submission.kind, submission.key)
         assert erp.submit(submission) == Submitted(
-            state="pending", erp_ref=erp.outcome(submission.key).erp_ref, replayed=True
+            state="pending", erp_ref=erp.outcome(submission.kind, submission.key).erp_ref, replayed=True
         )
 
         other_side.post_pending()
 
-        assert erp.outcome(submission.key).state == "done"
+        assert erp.outcome(submission.kind, submission.key).state == "done"
         assert erp.find(submission.kind, submission.key) is not None
         assert other_side.applications(submission.key) == 1
 
@@ -325,7 +398,7 @@ class ErpContract:
         erp.submit(submission)
         other_side.post_pending()
 
-        outcome = erp.outcome(submission.key)
+        outcome = erp.outcome(submission.kind, submission.key)
 
         assert (outcome.state, outcome.lines) == ("refused", (("10", "120 shipped in all, 100 ordered"),))
         for again in (lambda: erp.find(submission.kind, submission.key), lambda: erp.submit(submission)):
@@ -336,7 +409,7 @@ class ErpContract:
 
     def test_there_is_no_outcome_of_a_document_that_never_came(self, erp: ErpPort, other_side: Counterpart):
         with pytest.raises(Permanent):
-            erp.outcome("never sent")
+            erp.outcome("acknowledgment", "never sent")
 
     # -- reconciliation
 
@@ -419,7 +492,8 @@ class ErpContract:
     ):
         erp = connect(own_other_side)
         submissions = [ship_notice(own_other_side.release("100"), "60") for _ in range(20)]
-        submissions += [acknowledgment(own_other_side.release()) for _ in range(20)]
+        submissions += [acknowledgment(own_other_side.release()) for _ in range(10)]
+        submissions += [invoice(own_other_side.release()) for _ in range(10)]
         for seed, fault in enumerate(("lose_answer", "late_500", "garbage", "error_500", "down")):
             own_other_side.misbehave(fault, count=None, probability=0.1, seed=seed)
 
@@ -435,7 +509,6 @@ def acknowledgment(placed: Placed, *, revision: int | None = 1, key: str | None 
     )
     return Submission(
         key=key or f"erp1:ack:{uuid4()}",
-        kind="acknowledgment",
         company=placed.company,
         supplier_number=placed.supplier_number,
         record=record,
@@ -459,14 +532,44 @@ def ship_notice(
     record = ShipNotice(shipment_number=f"{shipment}/{placed.number}", purpose=purpose, items=(item,))
     return Submission(
         key=key or f"erp1:notice:{uuid4()}",
-        kind="ship_notice",
         company=placed.company,
         supplier_number=placed.supplier_number,
         record=record,
     )
 
 
-_MAKERS: dict[str, Callable[[Placed], Submission]] = {"acknowledgment": acknowledgment, "ship_notice": ship_notice}
+def invoice(placed: Placed) -> Submission:
+    record = Invoice(number=f"INV/{placed.number}", invoiced_on=date(2026, 11, 20), order_number=placed.number)
+    return Submission(
+        key=f"erp1:invoice:{uuid4()}",
+        company=placed.company,
+        supplier_number=placed.supplier_number,
+        record=record,
+    )
+
+
+def inventory_advice(placed: Placed) -> Submission:
+    item = InventoryItem(quantities=(StockQuantity(kind="on_hand", quantity=Decimal(7), unit="EA"),))
+    return Submission(
+        key=f"erp1:stock:{uuid4()}",
+        company=placed.company,
+        supplier_number=placed.supplier_number,
+        record=InventoryAdvice(number=f"INV/{placed.number}", items=(item,)),
+    )
+
+
+def schedule(number: str, *, quantity: str = "120") -> PlanningSchedule:
+    planned = PlannedQuantity(quantity=Decimal(quantity), certainty="firm", bucket="week", on=date(2026, 12, 7))
+    part = ProductId(kind="buyer_part", value="VALVE-7")
+    return PlanningSchedule(number=number, items=(PlannedItem(product_ids=(part,), unit="EA", schedules=(planned,)),))
+
+
+_MAKERS: dict[str, Callable[[Placed], Submission]] = {
+    "acknowledgment": acknowledgment,
+    "ship_notice": ship_notice,
+    "invoice": invoice,
+    "inventory_advice": inventory_advice,
+}
 
 
 def eventually(happened: Callable[[], bool], limit_s: float = 20.0) -> None:

@@ -8,9 +8,12 @@ import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from edi_maps import canonical
+from edi_maps.canonical import CanonicalRecord
 from gateway.erp import ErpEndpoint
 from tests.gateway.erp.contract import Placed
 
@@ -93,6 +96,12 @@ class ReferenceProcess:
     def close_order(self, order: Placed) -> None:
         self.admin("POST", f"orders/{order.order_key}/close")
 
+    def issue(self, record: CanonicalRecord, supplier_number: str = "S-100") -> Placed:
+        """Release a document that is no order."""
+        body = {"company": "PLANT1", "supplier_number": supplier_number, "record": canonical.dump(record)}
+        key = self.admin("POST", "documents", body)["document_key"]
+        return Placed(order_key=key, company="PLANT1", supplier_number=supplier_number, number=record.business_number)
+
     def post_pending(self) -> None:
         self.admin("POST", "post")
 
@@ -112,6 +121,13 @@ class ReferenceProcess:
             found += [(entry["outcome"], entry["fault"]) for entry in page if entry["key"] == key]
             after = page[-1]["id"]
         return found
+
+    def kept(self, collection: str, key: str) -> Any:
+        """The record of a document as the ERP has it."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = self._admin.get(f"{self.base_url}/v1/{collection}/{quote(key, safe='')}", headers=headers)
+        answer.raise_for_status()
+        return answer.json()["record"]
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"}
