@@ -202,11 +202,11 @@ REASONS: Final[Mapping[str, Reason]] = {
         "supplier, an order never released, or an order of another supplier. Replay once the order is there.",
     ),
     "document_unwritable": Reason(
-        title="Order cannot be written for the supplier",
+        title="Document cannot be written for the supplier",
         team=_O,
         hours=4,
         choices=(_REPLAY, _DISCARD),
-        runbook="A value of the order does not fit the partner's format, mostly a separator inside a part number. Change the "
+        runbook="A value of it does not fit the partner's format, mostly a separator inside a part number. Change the "
         "separators in the partner's X12 terms, or the value in the ERP, then replay.",
     ),
     "acknowledgment_unwritable": Reason(
@@ -267,7 +267,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     # -- from the ERP
     "order_unusable": Reason(
-        title="ERP released an order that cannot be kept",
+        title="ERP released something that cannot be kept",
         team=_P,
         hours=4,
         choices=(_REPLAY, _CLOSE),
@@ -300,6 +300,15 @@ REASONS: Final[Mapping[str, Reason]] = {
         "certificate of ours. Mend it and retry.",
     ),
     # -- on the way to the ERP
+    "erp_unknown": Reason(
+        title="Document for an ERP nobody can tell",
+        team=_O,
+        hours=8,
+        choices=(_REPLAY, _DISCARD),
+        runbook="It names no order that we know, and this partner has orders in several ERPs, or none and there are several "
+        "ERPs, or no active one. Ask the supplier to name the order, or set up the ERP connection and replay. Otherwise enter it "
+        "in the ERP by hand and discard it here.",
+    ),
     "erp_refused": Reason(
         title="ERP refuses the document",
         team=_P,

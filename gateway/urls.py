@@ -21,7 +21,7 @@ urlpatterns = [
     path("v1/purchase-orders/<uuid:uid>", rest.PurchaseOrder.as_view()),
     path("v1/purchase-orders/<uuid:uid>/revisions", rest.Revisions.as_view()),
     path("v1/purchase-orders/<uuid:uid>/revisions/<int:number>", rest.Revision.as_view()),
-    re_path(r"^v1/(?P<slug>acknowledgments|ship-notices)$", rest.Submit.as_view()),
+    re_path(r"^v1/(?P<slug>acknowledgments|ship-notices|invoices|inventory-advices)$", rest.Submit.as_view()),
     path("v1/submissions/<uuid:uid>", rest.Submission.as_view()),
     path("v1/validate", rest.Validate.as_view()),
     path("portal-json/v1/orders", portal_json.Orders.as_view()),

@@ -1,4 +1,4 @@
-"""REST v1: orders to read, acknowledgments and ship notices to send, submissions to follow, a check without sending.
+"""REST v1: orders to read, answers to them, invoices and inventory advices to send, submissions to follow, a check without sending.
 
 Every view sees one principal (``principal``), every error is a problem document (``problems``), every body that is sent goes
 through ``submissions``. What belongs to another partner does not exist.
@@ -85,7 +85,7 @@ class Revision(APIView):
 
 
 class Submit(APIView):
-    """POST /v1/acknowledgments and /v1/ship-notices: a canonical record in JSON, once per Idempotency-Key."""
+    """POST /v1/acknowledgments, ship-notices, invoices and inventory-advices: a canonical record in JSON, once per key."""
 
     def post(self, request: Request, slug: str) -> HttpResponse:
         profile = caller_of(request).profile

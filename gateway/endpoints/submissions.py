@@ -2,7 +2,7 @@
 
 REST and portal JSON differ in the shape of the body only. A submission is a transmission; its address is told with the
 202, and three things can be asked there that are often confused: could we read it (``validation``), what does the order book
-say to it (``business``), has the ERP got it (``delivery``).
+say to it (``business``; nothing to what answers no order), has the ERP got it (``delivery``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ from gateway.pipeline.receive import Answer, Incoming
 from partners.profiles import Agreement, Channel, Direction, Profile
 
 #: The last element of the address → the canonical type that is sent there.
-DOCUMENTS: Final = {"acknowledgments": "order_acknowledgment", "ship-notices": "ship_notice"}
+DOCUMENTS: Final = {
+    "acknowledgments": "order_acknowledgment",
+    "ship-notices": "ship_notice",
+    "invoices": "invoice",
+    "inventory-advices": "inventory_advice",
+}
 #: Checks that need the stored order book; run in the transaction that stores the submission, never for a repeat.
 Precondition = Callable[[CanonicalRecord], None]
 
@@ -249,6 +254,9 @@ def _validation(row: Transmission, document: Document | None) -> dict[str, Any]:
     return {"verdict": document.verdict or "pending", "findings": document.findings}
 
 
+#: What the order book judges.
+_ANSWERS: Final = frozenset({"order_acknowledgment", "change_acknowledgment", "ship_notice"})
+
 #: State of the document → what the order book says to it, in words, and who acts next.
 _BUSINESS: Final = {
     DocumentState.RECEIVED: ("pending", "It waits to be checked against the order.", Actor.NOBODY),
@@ -258,14 +266,28 @@ _BUSINESS: Final = {
     DocumentState.APPLIED: ("accepted", "It is in the order book.", Actor.NOBODY),
     DocumentState.RELAYED: ("accepted", "It is in the order book.", Actor.NOBODY),
     DocumentState.REJECTED: ("rejected", "It goes no further; see validation.", Actor.PARTNER),
-    DocumentState.DISCARDED: ("discarded", "The buyer decided against it.", Actor.PARTNER),
+    DocumentState.DISCARDED: (
+        "discarded",
+        "It says what an earlier one said, or the buyer decided against it.",
+        Actor.PARTNER,
+    ),
+}
+
+#: The same of a document that answers no order, where it is another thing.
+_UNJUDGED: Final = {
+    **dict.fromkeys(
+        (DocumentState.RECEIVED, DocumentState.TRANSLATED, DocumentState.RELAYED),
+        ("none", "The order book has nothing to say to it; it goes to the ERP as it is.", Actor.NOBODY),
+    ),
+    DocumentState.HELD: ("held", "We must find out which of our ERPs it is for.", Actor.OPERATOR),
 }
 
 
 def _business(document: Document | None) -> dict[str, Any]:
     if document is None:
         return {"state": "pending", "detail": "It has not been read yet.", "actor": Actor.NOBODY}
-    state, detail, actor = _BUSINESS[DocumentState(document.state)]
+    words = _BUSINESS if document.type in _ANSWERS else _BUSINESS | _UNJUDGED
+    state, detail, actor = words[DocumentState(document.state)]
     answer: dict[str, Any] = {"state": state, "detail": detail, "actor": actor}
     if document.parked_until is not None and state == "waiting":
         answer["until"] = document.parked_until.isoformat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edi_maps.canonical import CanonicalRecord
 from gateway.models import Order
 
 
@@ -32,6 +33,15 @@ def find(partner_id: int, number: str, *, company: str | None = None) -> Order |
     if len(found) > 1:
         raise AmbiguousOrder(number, tuple(f"{order.connection.code}/{order.company}" for order in found))
     return found[0] if found else None
+
+
+def named(partner_id: int, record: CanonicalRecord) -> list[Order]:
+    """The orders in the book that a document names, at its head or in its parts, whatever it says of them."""
+    parts = [record, *getattr(record, "lines", ()), *getattr(record, "items", ())]
+    numbers = {(getattr(part, "order_number", None) or "").strip() for part in parts}
+    # No order number holds a control character, and PostgreSQL refuses to be asked for NUL.
+    asked = sorted(number for number in numbers if number and number.isprintable())
+    return list(Order.objects.filter(partner_id=partner_id, number__in=asked).order_by("pk"))
 
 
 def hold(orders: Iterable[Order]) -> None:

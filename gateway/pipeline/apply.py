@@ -1,7 +1,8 @@
 """Apply: a supplier's answer meets the order it answers.
 
 It is compared first. What the partner's tolerances allow goes into the order book and on to the ERP; what they do not waits
-for a person with both sides shown. An answer that came before its order is parked, with a deadline.
+for a person with both sides shown. An answer that came before its order is parked, with a deadline. What is no answer to an order
+is forwarded as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from edi_maps.findings import Severity
 from gateway import exception_queue, order_book, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Order, OrderRevision
+from gateway.pipeline import forward
 from gateway.pipeline.judge import apply_lanes
 from partners import directory
 from partners.profiles import Profile
@@ -45,6 +47,9 @@ def apply(document: Document, *, now: datetime) -> None:
     """Compare, then apply, hold or park; in the caller's transaction."""
     record = canonical.load(document.record)
     profile = directory.profile(document.partner_id)
+    if not is_answer(record):
+        forward.forward(document, record, profile)
+        return
     try:
         orders = _orders(profile.id, record)
     except order_book.AmbiguousOrder as ambiguous:
@@ -72,6 +77,11 @@ def apply(document: Document, *, now: datetime) -> None:
     carry_out(document, record, orders, now=now)
 
 
+def is_answer(record: canonical.CanonicalRecord) -> bool:
+    """Whether the order book judges a document."""
+    return isinstance(record, OrderAcknowledgment | ShipNotice)
+
+
 def compare(
     record: canonical.CanonicalRecord, orders: Sequence[Order], profile: Profile
 ) -> tuple[str, list[order_book.Difference]]:
@@ -97,14 +107,7 @@ def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Seq
     relayed_to = {(order.connection_id, order.company): order for order in orders}
     for order in relayed_to.values():
         mine = [one for one in orders if (one.connection_id, one.company) == (order.connection_id, order.company)]
-        outbox.enqueue(
-            DeliveryKind.ERP,
-            f"{order.connection.code}:{order.company}:{document.type}:{document.number[:60]}:{document.uid}",
-            document=document,
-            erp=order.connection,
-            company=order.company,
-            lanes=[f"erp:order:{one.pk}" for one in mine],
-        )
+        forward.to_erp(document, order.connection, order.company, lanes=[f"erp:order:{one.pk}" for one in mine])
 
 
 def orders_of(document: Document) -> list[Order] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edi_maps import canonical
 from edi_maps.findings import Finding, Severity, Verdict, finding
@@ -19,9 +19,6 @@ from partners.profiles import Direction, Profile
 
 if TYPE_CHECKING:
     from edi_maps.canonical import CanonicalRecord
-
-#: Documents suppliers send us and the order book understands.
-APPLICABLE: Final = frozenset({"order_acknowledgment", "change_acknowledgment", "ship_notice"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +67,7 @@ def judge(readings: Sequence[Reading], profile: Profile) -> None:
                 lanes=apply_lanes(reading.document, reading.record),
             )
             for reading in translated
-            if reading.record is not None and reading.record.type in APPLICABLE
+            if reading.record is not None and not isinstance(reading.record, canonical.ApplicationAdvice)
         ],
     )
     for reading in translated:
@@ -79,7 +76,7 @@ def judge(readings: Sequence[Reading], profile: Profile) -> None:
 
 
 def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:
-    """One lane per order: of one order one document at a time is applied, in the order they came."""
+    """One lane per order, or per number of what answers none: one document at a time is applied, in the order they came."""
     if isinstance(record, canonical.OrderAcknowledgment):
         numbers = {record.order_number}
     elif isinstance(record, canonical.ShipNotice):

@@ -17,6 +17,7 @@ from django.urls import get_resolver, resolve
 from gateway import events, exception_queue, outbox, states
 from gateway.endpoints.principal import FailedSignIns, PerKey
 from gateway.models import Blob, Delivery, DeliveryKind, Document, ExceptionCase, Order, OrderLine, Transmission
+from partners import onboarding
 from partners.models import ApiKey, TradingPartner
 from partners.models.choices import ApiEnvironment
 from tests.gateway.endpoints.conftest import Api, Release
@@ -170,6 +171,13 @@ def test_a_query_that_cannot_be_understood_is_refused_with_the_parameter(query: 
 
 # -- submissions
 
+INVOICE: dict[str, Any] = {"type": "invoice", "number": "INV-7", "invoiced_on": "2026-11-20"}
+STOCK: dict[str, Any] = {
+    "type": "inventory_advice",
+    "number": "STOCK-7",
+    "items": [{"quantities": [{"kind": "on_hand", "quantity": "150", "unit": "EA"}]}],
+}
+
 
 @pytest.mark.parametrize(("slug", "document"), [("acknowledgments", ACK), ("ship-notices", NOTICE)])
 def test_a_good_submission_is_stored_with_its_work_and_its_address(
@@ -185,6 +193,22 @@ def test_a_good_submission_is_stored_with_its_work_and_its_address(
     assert ExceptionCase.objects.count() == 0
     standing = body(castra.get(answer["Location"]))
     assert (standing["state"], standing["validation"]["verdict"]) == ("validating", "pending")
+
+
+@pytest.mark.parametrize(("slug", "document"), [("invoices", INVOICE), ("inventory-advices", STOCK)])
+def test_what_answers_no_order_is_taken_where_it_is_agreed(slug: str, document: dict[str, Any], castra: Api) -> None:
+    problem(castra.post(f"/v1/{slug}", document, key="k1"), 403, "no-agreement")
+    agreement = {
+        "document": document["type"],
+        "direction": "inbound",
+        "channel": "rest",
+        "format": "canonical_json",
+    }
+    onboarding.set_up({"code": "CASTRA", "agreements": [agreement]})
+    answer = castra.post(f"/v1/{slug}", document, key="k1")
+    assert answer.status_code == 202
+    assert body(castra.get(answer["Location"]))["state"] == "validating"
+    problem(castra.post(f"/v1/{slug}", ACK, key="k2"), 422, "invalid-document")
 
 
 def test_the_same_key_and_body_get_the_stored_answer(castra: Api) -> None:

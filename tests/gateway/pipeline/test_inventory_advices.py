@@ -1,11 +1,11 @@
-"""Inventory advices (846): read and filed under an agreement; the order book and the ERP have no use for them yet."""
+"""Inventory advices (846): read under an agreement, with every quantity."""
 
 from __future__ import annotations
 
 import pytest
 
 from edi_maps import canonical
-from gateway.models import Delivery, Document, ExceptionCase
+from gateway.models import Document, ExceptionCase
 from partners import onboarding
 from partners.models import choices
 
@@ -19,18 +19,17 @@ STOCK = (
 AGREEMENT = {"document": "inventory_advice", "direction": "inbound", "channel": "as2", "format": "x12"}
 
 
-def test_an_agreed_inventory_advice_is_filed_and_waits_for_nothing(acme, take, drain):
+def test_an_agreed_inventory_advice_is_kept_with_its_quantities(connection, acme, take, drain):
     onboarding.set_up({"code": "ACME", "agreements": [AGREEMENT]})
     take(STOCK, partner=acme)
     drain()
     row = Document.objects.get(code="846")
-    assert (row.state, row.type, row.number, row.verdict) == ("translated", "inventory_advice", "INV-7", "accepted")
+    assert (row.state, row.type, row.number, row.verdict) == ("relayed", "inventory_advice", "INV-7", "accepted")
     [item] = canonical.load(row.record).items
     assert [(stock.kind, str(stock.quantity)) for stock in item.quantities] == [
         ("available", "150"),
         ("in_transit", "40"),
     ]
-    assert not Delivery.objects.filter(document=row).exists()
     assert not ExceptionCase.objects.exists()
 
 
