@@ -21,7 +21,7 @@ from django.utils import timezone
 from edi_maps import canonical, formats, x12
 from edi_maps.findings import Finding, Verdict
 from gateway import exception_queue, order_book, outbox, states
-from gateway.erp.port import ErpError, ErpOrder
+from gateway.erp.port import ErpDocument, ErpError, ErpOrder
 from gateway.models import (
     CaseState,
     Delivery,
@@ -34,7 +34,7 @@ from gateway.models import (
     Transmission,
     TransmissionState,
 )
-from gateway.pipeline import advise, apply, dispatch, release
+from gateway.pipeline import advise, apply, dispatch, issue, release
 from gateway.pipeline.judge import Reading, judge
 from partners import directory
 from partners.profiles import Channel, Direction, Profile
@@ -45,6 +45,9 @@ class NotPossible(Exception):
 
 
 _P = ParamSpec("_P")
+
+#: What an ERP released, loaded again.
+_Released = tuple[ErpConnection, ErpOrder | ErpDocument]
 
 
 def _one_transaction(
@@ -86,16 +89,20 @@ def accept(case: ExceptionCase, *, actor: str, note: str = "") -> None:
 
 
 def replay(case: ExceptionCase, *, actor: str, note: str = "") -> None:
-    """Read the stored bytes, or the order in the ERP, again, with the maps and the partner's terms as they are now."""
+    """Read the stored bytes, or what the ERP released, again, with the maps and the partner's terms as they are now."""
     # The network is asked before the transaction, never inside.
-    found = _load_again(case) if "order_key" in case.detail else None
+    found = _load_again(case) if case.detail.keys() & {"order_key", "document_key"} else None
     _replay(case, found, actor=actor, note=note)
 
 
 @_one_transaction
-def _replay(case: ExceptionCase, found: tuple[ErpConnection, ErpOrder] | None, *, actor: str, note: str) -> None:
+def _replay(case: ExceptionCase, found: _Released | None, *, actor: str, note: str) -> None:
     if found is not None:
-        release.take_in(*found, now=timezone.now())
+        connection, released = found
+        if isinstance(released, ErpOrder):
+            release.take_in(connection, released, now=timezone.now())
+        else:
+            release.take_in_document(connection, released, now=timezone.now())
     elif case.document is not None:
         _replay_document(case.document, actor)
     elif case.transmission is not None:
@@ -153,15 +160,21 @@ def _held(case: ExceptionCase) -> Document:
 
 def _send_held(document: Document, record: canonical.CanonicalRecord, actor: str) -> None:
     profile = directory.profile(document.partner_id)
-    agreement = profile.agreement(document.type, Direction.OUTBOUND)
-    if agreement is None or not isinstance(record, canonical.PurchaseOrder):
+    if isinstance(record, canonical.PurchaseOrder):
+        agreement = profile.agreement(document.type, Direction.OUTBOUND)
+    else:
+        agreement = issue.agreed(profile, document.type)
+    if agreement is None:
         raise NotPossible(
             f"No agreement lets a {document.type.replace('_', ' ')} leave for {profile.code}; add one first."
         )
     states.advance(document, DocumentState.TRANSLATED, actor=actor)
     document.channel, document.format = agreement.channel, agreement.format
     document.save(update_fields=["channel", "format"])
-    dispatch.order(profile, agreement, record, document, now=timezone.now())
+    if isinstance(record, canonical.PurchaseOrder):
+        dispatch.order(profile, agreement, record, document, now=timezone.now())
+    else:
+        dispatch.document(profile, record, document, now=timezone.now())
 
 
 def _replay_document(document: Document, actor: str) -> None:
@@ -247,14 +260,19 @@ def _replay_transmission(transmission: Transmission, actor: str) -> None:
     )
 
 
-def _load_again(case: ExceptionCase) -> tuple[ErpConnection, ErpOrder]:
+def _load_again(case: ExceptionCase) -> _Released:
     connection = ErpConnection.objects.filter(code=case.detail.get("connection")).first()
     if connection is None:
         raise NotPossible("The ERP connection of this case is gone.")
     try:
-        found = release.port_of(connection).load(str(case.detail["order_key"]))
+        port = release.port_of(connection)
+        found: ErpOrder | ErpDocument
+        if "order_key" in case.detail:
+            found = port.load(str(case.detail["order_key"]))
+        else:
+            found = port.document(str(case.detail["document_key"]))
     except ErpError as error:
-        raise NotPossible(f"The ERP does not give the order: {error}") from error
+        raise NotPossible(f"The ERP does not give it: {error}") from error
     if directory.by_supplier_number(found.supplier_number) is None:
         raise NotPossible(f"Still no partner has supplier number {found.supplier_number}; add it to one first.")
     return connection, found

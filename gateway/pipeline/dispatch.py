@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from edi_maps import canonical, x12
-from edi_maps.canonical import PurchaseOrder
+from edi_maps.canonical import CanonicalRecord, PurchaseOrder
 from gateway import events, exception_queue, order_book, outbox, states
 from gateway.models import (
     Blob,
@@ -36,27 +36,37 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         events.record("order.offered", document=document, channel=agreement.channel)
         return
     change = order_book.as_change(document, record) if _takes_changes(profile) else None
-    said = change or record
-    document.code, document.version = x12.set_of(said.type) or "", profile.x12.version
-    try:
-        envelope = envelope_for(profile, now=now)
-        data = x12.write(said, envelope)
-    except ValueError as refused:
-        # The ERP's order cannot be said in X12 on this partner's terms: a person changes one or the other.
-        hold_unwritable(document, str(refused))
-        return
-    if change is not None:
+    lane = f"partner:order:{document.order_id}"
+    if _write(profile, change or record, document, lane, now=now) and change is not None:
         document.type, document.record = change.type, canonical.dump(change)
         document.save(update_fields=["type", "record"])
+
+
+def document(profile: Profile, record: CanonicalRecord, document: Document, *, now: datetime) -> None:
+    """Send a document that is no order to its supplier as X12."""
+    _write(profile, record, document, f"partner:{document.type}:{profile.id}:{document.number}", now=now)
+
+
+def _write(profile: Profile, record: CanonicalRecord, document: Document, lane: str, *, now: datetime) -> bool:
+    """Write a record and queue it for its partner; False when it waits for a person instead."""
+    document.code, document.version = x12.set_of(record.type) or "", profile.x12.version
+    try:
+        envelope = envelope_for(profile, now=now)
+        data = x12.write(record, envelope)
+    except ValueError as refused:
+        # It cannot be said in X12 on this partner's terms: a person changes one or the other.
+        hold_unwritable(document, str(refused))
+        return False
     send_x12(
         profile,
         data,
         envelope,
         documents=[document],
         key=f"partner:{document.uid}",
-        lanes=[f"partner:order:{document.order_id}"],
+        lanes=[lane],
         correlation_id=document.correlation_id,
     )
+    return True
 
 
 def _takes_changes(profile: Profile) -> bool:

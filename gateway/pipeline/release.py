@@ -1,4 +1,4 @@
-"""Release: what changed in an ERP comes into the order book and leaves for the supplier.
+"""Release: what changed in an ERP comes into the order book and leaves for the supplier; what is no order leaves as it is.
 
 The ERP is told that a change is settled only after our commit; until then it names the change again, and an order at a
 revision we know already changes nothing.
@@ -16,9 +16,19 @@ from django.db.models import Q
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
 from gateway import erp, exception_queue, order_book, states
-from gateway.erp.port import AuthFailed, Change, ErpError, ErpOrder, ErpPort, Permanent, Transient
+from gateway.erp.port import (
+    AuthFailed,
+    Change,
+    ChangeKind,
+    ErpDocument,
+    ErpError,
+    ErpOrder,
+    ErpPort,
+    Permanent,
+    Transient,
+)
 from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase, Order
-from gateway.pipeline import dispatch
+from gateway.pipeline import dispatch, issue
 from gateway.pipeline.apply import wake_parked
 from partners import directory
 from partners.profiles import Direction, PartnerState
@@ -118,6 +128,18 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
     return document
 
 
+def take_in_document(connection: ErpConnection, found: ErpDocument, *, now: datetime) -> Document | None:
+    """One document that is no order, as it stands in the ERP, on to its supplier; None when nothing leaves.
+
+    In the caller's transaction.
+    """
+    profile = directory.by_supplier_number(found.supplier_number)
+    if profile is None:
+        _unrouted(connection, found)
+        return None
+    return issue.take_in(connection, found, profile, now=now)
+
+
 def port_of(connection: ErpConnection) -> ErpPort:
     """The adapter of one connection, with its credentials."""
     try:
@@ -157,34 +179,40 @@ def block(connection: ErpConnection, why: str) -> None:
 def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: datetime) -> bool:
     """True when the change may be settled: what it means for us is committed."""
     try:
-        found = port.load(change.order_key)
-        with transaction.atomic():
-            take_in(connection, found, now=now)
+        if change.kind is ChangeKind.DOCUMENT:
+            document = port.document(change.order_key)
+            with transaction.atomic():
+                take_in_document(connection, document, now=now)
+        else:
+            order = port.load(change.order_key)
+            with transaction.atomic():
+                take_in(connection, order, now=now)
     except Transient as error:
-        log.warning("erp=%s order=%s not loaded: %s", connection.code, change.order_key, error)
+        log.warning("erp=%s key=%s not loaded: %s", connection.code, change.order_key, error)
         return False
     except (AuthFailed, DatabaseError):
         raise  # about the whole connection, or about us: not this order's fault
     except (Permanent, order_book.UnusableOrder) as error:
         _cannot_be_taken_in(connection, change, str(error))
     except Exception as error:  # the outer edge of one order: its fault must not keep the others from their suppliers
-        log.exception("erp=%s order=%s not taken in", connection.code, change.order_key)
+        log.exception("erp=%s key=%s not taken in", connection.code, change.order_key)
         _cannot_be_taken_in(connection, change, f"{type(error).__name__}: {error}")
         return False
     return True
 
 
 def _cannot_be_taken_in(connection: ErpConnection, change: Change, why: str) -> None:
-    """One open case an order, however often the ERP names the change again."""
+    """One open case an order or document, however often the ERP names the change again."""
     fingerprint = f"erp_load:{connection.pk}:{change.order_key}"
     if ExceptionCase.objects.filter(fingerprint=fingerprint, state=CaseState.OPEN).exists():
         return
+    name = "document" if change.kind is ChangeKind.DOCUMENT else "order"
     with transaction.atomic():
         exception_queue.open_case(
             "order_unusable",
-            summary=f"Order {change.order_key} of ERP {connection.code} cannot be taken in: {why}",
+            summary=f"{name.capitalize()} {change.order_key} of ERP {connection.code} cannot be taken in: {why}",
             fingerprint=fingerprint,
-            detail={"why": why, "connection": connection.code, "order_key": change.order_key},
+            detail={"why": why, "connection": connection.code, f"{name}_key": change.order_key},
         )
 
 
@@ -206,19 +234,20 @@ def _hold_change_after_ship(document: Document) -> None:
     )
 
 
-def _unrouted(connection: ErpConnection, found: ErpOrder) -> None:
-    """An order for a supplier we have no partner for: kept as a case that loads it again once there is one."""
-    fingerprint = f"unknown_supplier:{connection.pk}:{found.order_key}"
+def _unrouted(connection: ErpConnection, found: ErpOrder | ErpDocument) -> None:
+    """For a supplier we have no partner for: kept as a case that loads it again once there is one."""
+    name, key = ("order", found.order_key) if isinstance(found, ErpOrder) else ("document", found.document_key)
+    fingerprint = f"unknown_supplier:{connection.pk}:{key}"
     if ExceptionCase.objects.filter(fingerprint=fingerprint, state=CaseState.OPEN).exists():
         return
     exception_queue.open_case(
         "unknown_partner",
-        summary=f"Order {found.record.number}: no partner has supplier number {found.supplier_number}"[:255],
+        summary=f"{name.capitalize()} {found.record.business_number}: no partner has supplier number {found.supplier_number}",
         fingerprint=fingerprint,
         detail={
             "connection": connection.code,
-            "order_key": found.order_key,
+            f"{name}_key": key,
             "supplier_number": found.supplier_number,
-            "fix": "Add the supplier number to its partner, then choose replay: the order is loaded again.",
+            "fix": f"Add the supplier number to its partner, then choose replay: the {name} is loaded again.",
         },
     )
