@@ -14,6 +14,7 @@ from django.db import connection
 
 from gateway.embedded import EmbeddedWorker
 from gateway.wsgi import application
+from partners.profiles import MAX_MESSAGE_MEGABYTES
 
 #: Below this SQLite may lose pages when several connections check-point at once (sqlite.org/wal.html#walresetbug).
 _SAFE_SQLITE: Final = (3, 51, 3)
@@ -31,7 +32,7 @@ class Gateway:
             port=port,
             threads=threads,
             connection_limit=1000,
-            max_request_body_size=64 * 1024 * 1024,
+            max_request_body_size=MAX_MESSAGE_MEGABYTES * 1024 * 1024,
             ident="supplier-gateway",
         )
         self.port: int = self._server.effective_port

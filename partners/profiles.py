@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
+
+#: What an AS2 partner may be allowed to send at most; no web server of ours takes more.
+MAX_MESSAGE_MEGABYTES: Final = 100
 
 
 class Channel(StrEnum):

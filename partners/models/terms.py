@@ -22,7 +22,7 @@ from partners.models.grammar import (
 )
 from partners.models.identity import OwnIdentity, only_own_identity
 from partners.models.partner import TradingPartner
-from partners.profiles import FunctionalAck
+from partners.profiles import MAX_MESSAGE_MEGABYTES, FunctionalAck
 
 
 class X12Terms(models.Model):
@@ -170,7 +170,7 @@ class As2Link(models.Model):
     max_megabytes = models.PositiveIntegerField(
         "largest message in MB",
         default=25,
-        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_MESSAGE_MEGABYTES)],
         help_text="What they may send at most, 1 to 100.",
     )
     verify_tls = models.BooleanField(
