@@ -32,11 +32,12 @@ from edi_maps.x12.explain.page import (
 from edi_maps.x12.provenance import CONCLUDED
 
 #: What a page shows at most, so that the largest file gives one that a phone can open.
-PAGE_LIMITS: Final = Limits(of_set=1_000, of_page=2_000, sections=1_000)
+PAGE_LIMITS: Final = Limits(of_segment=60, of_set=1_000, of_page=2_000, sections=1_000)
 MAX_CHARACTERS: Final = 500  #: of one value
 MAX_FIELDS: Final = 5_000  #: of one record
 MAX_ENTRIES: Final = 500  #: of one list in a record
 MAX_LISTED: Final = 300  #: findings in the summary at the top, and sets in the contents
+MAX_ADDRESS: Final = 200  #: characters of the address of a field
 MAX_LINKS: Final = 3  #: fields named beside one element
 
 _SEVERITIES: Final = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
@@ -147,8 +148,8 @@ def _contents(page: Page) -> str:
             number += 1
             if number <= MAX_LISTED:
                 rows.append(
-                    f'<tr><th scope="row"><a href="#set{number}">{escape(section.title)}</a></th>'
-                    f"<td>{_text(section.name)}</td><td>{escape(between)}</td><td>{_badge(section.verdict)}</td></tr>\n"
+                    f'<tr><th scope="row"><a href="#set{number}">{_text(section.title)}</a></th>'
+                    f"<td>{_text(section.name)}</td><td>{_text(between)}</td><td>{_badge(section.verdict)}</td></tr>\n"
                 )
     more = number - MAX_LISTED
     rest = f'<p class="cut">{more:,} more sets follow.</p>\n' if more > 0 else ""
@@ -182,7 +183,7 @@ class _Writer:
             f"<div><dt>{escape(fact)}</dt><dd>{_text(value)}</dd></div>" for fact, value in section.facts if value
         )
         parts = [
-            f'<section class="level{section.level}"{name}>\n<{tag}>{escape(section.title)}{document}{badge}</{tag}>\n',
+            f'<section class="level{section.level}"{name}>\n<{tag}>{_text(section.title)}{document}{badge}</{tag}>\n',
             f"<dl>{facts}</dl>\n",
         ]
         if section.findings:
@@ -230,7 +231,11 @@ class _Panes:
         self.section = section
         self.key = key
         self.rows = [*_record_rows(section.record)] if section.record is not None else []
-        self.shown = {row.address for row in self.rows}
+        #: Where in the page the fields that are shown stand; an address nobody could read is replaced by a number.
+        self.fields = {
+            row.address: f"{key}/{quote(row.address) if len(row.address) <= MAX_ADDRESS else number}"
+            for number, row in enumerate(self.rows)
+        }
         self.numbers: dict[tuple[int, int], int] = {}  #: of the elements that are shown
         for segment in section.segments:
             for element in segment.elements:
@@ -283,15 +288,16 @@ class _Panes:
             separator + (self.raw_element(segment, elements[number], piece) if number in elements else _text(piece))
             for number, piece in enumerate(pieces, start=1)
         )
+        more = f" <small>… {_counted(segment.left_out, 'more element')}</small>" if segment.left_out else ""
         bad = ' class="bad"' if _is_bad(segment) else ""
         return (
             f'<li{bad}><a class="n" href="#{self.key}.{segment.position}">{segment.position}</a>'
-            f"<code><b>{escape(identifier)}</b>{written}{_line_ends(segment.end)}</code></li>\n"
+            f"<code><b>{_text(identifier)}</b>{written}{more}{_line_ends(segment.end)}</code></li>\n"
         )
 
     def raw_element(self, segment: SegmentLine, element: ElementLine, text: str) -> str:
         place = f"{self.key}.{segment.position}.{element.number}"
-        said = f"{element.reference} {element.name}".rstrip()
+        said = f"{element.reference[:20]} {element.name}".rstrip()
         return (
             f'<a id="r{place}" class="{self.marked(segment.position, element.number)}" href="#{place}" '
             f'title="{escape(said)}">{_text(text)}</a>'
@@ -312,11 +318,11 @@ class _Panes:
             return f'<tbody class="cut"><tr><td colspan="4">{_counted(cut, "segment")} not shown</td></tr></tbody>\n'
         depth = f"d{min(segment.depth, 8)}"
         if not segment.wire:
-            name = f"{escape(segment.id)} {escape(segment.name)}".rstrip()
+            name = f"{_text(segment.id)} {escape(segment.name)}".rstrip()
             head = f'<tr class="head"><th scope="rowgroup" colspan="4">{name} <small>missing here</small></th></tr>\n'
             return f'<tbody class="missing {depth}">\n{head}{self.found(segment.findings)}</tbody>\n'
         head = (
-            f'<tr class="head" id="{self.key}.{segment.position}"><th scope="rowgroup" colspan="4"><b>{escape(segment.id)}</b> '
+            f'<tr class="head" id="{self.key}.{segment.position}"><th scope="rowgroup" colspan="4"><b>{_text(segment.id)}</b> '
             f"{escape(segment.name) or 'Unknown segment'} "
             f"<small>segment {segment.position}, byte {segment.offset}</small></th></tr>\n"
         )
@@ -338,7 +344,7 @@ class _Panes:
         meaning = f' <span class="meaning">{_text(element.meaning)}</span>' if element.meaning else ""
         return (
             f'<tr id="{place}" class="{self.marked(segment.position, element.number)}">'
-            f'<th scope="row"><a href="#r{place}">{escape(element.reference)}</a></th>'
+            f'<th scope="row"><a href="#r{place}">{_text(element.reference)}</a></th>'
             f"<td>{escape(element.name) or '?'}</td><td>{_text(element.value)}{meaning}</td>"
             f"<td>{self.fields_of(element)}</td></tr>\n"
         )
@@ -355,10 +361,7 @@ class _Panes:
 
     def field_link(self, address: str) -> str:
         words = _breakable(address)
-        return f'<a href="#{self.field_id(address)}">{words}</a>' if address in self.shown else words
-
-    def field_id(self, address: str) -> str:
-        return f"{self.key}/{quote(address)}"
+        return f'<a href="#{self.fields[address]}">{words}</a>' if address in self.fields else words
 
     # -- the record
 
@@ -373,12 +376,12 @@ class _Panes:
             return f'<tr class="cut {depth}"><td colspan="3">{escape(row.name)}</td></tr>\n'
         name = _breakable(row.name)
         if row.heads:
-            return f'<tr class="head {depth}" id="{self.field_id(row.address)}"><th scope="row" colspan="3">{name}</th></tr>\n'
+            return f'<tr class="head {depth}" id="{self.fields[row.address]}"><th scope="row" colspan="3">{name}</th></tr>\n'
         places = self.section.provenance.fields.get(row.address, ()) if self.section.provenance is not None else ()
         shown = [(position, element) for position, element, _ in places if (position, element) in self.numbers]
         mark = f" {self.marked(*shown[0])}" if shown else ""
         return (
-            f'<tr class="{depth}{mark}" id="{self.field_id(row.address)}"><th scope="row">{name}</th>'
+            f'<tr class="{depth}{mark}" id="{self.fields[row.address]}"><th scope="row">{name}</th>'
             f"<td>{_value(row.value)}</td><td>{self.came_from(row, places, shown)}</td></tr>\n"
         )
 
@@ -391,7 +394,7 @@ class _Panes:
         provenance = self.section.provenance
         links = []
         for position, element, component in places[:MAX_LINKS]:
-            identifier = visible(provenance.identifier(position)) if provenance is not None else ""
+            identifier = visible(provenance.identifier(position)[:20]) if provenance is not None else ""
             number = f"{element:02d}" if element else ""
             words = escape(f"{identifier}{number}" + (f"-{component}" if component else ""))
             if (position, element) in shown:
@@ -450,7 +453,7 @@ def _text(text: str) -> str:
 
 def _breakable(name: str) -> str:
     """A name that may be broken between its words."""
-    return escape(visible(name)).replace("_", "_<wbr>")
+    return _text(name).replace("_", "_<wbr>")
 
 
 def _value(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edi_maps import canonical
@@ -48,6 +48,7 @@ class SegmentLine:
     wire: str  #: fit to be shown, line breaks inside closed up
     elements: tuple[ElementLine, ...]
     findings: tuple[Finding, ...]
+    left_out: int = 0  #: elements that are not shown, behind the others
     pieces: tuple[str, ...] = ()  #: as it came, cut at the separators, fit to be shown
     end: str = ""  #: what stands behind it up to the next, fit to be shown
 
@@ -81,13 +82,14 @@ class Page:
 class Limits:
     """How much of a file is shown. Beyond, a set is shown if there are findings about it, and of a set the segments they are about."""
 
+    of_segment: int  #: elements of one segment
     of_set: int  #: segments of one set
     of_page: int  #: segments of all sets
     sections: int  #: interchanges, groups and sets; beyond, nothing is shown
 
 
 #: The whole file.
-UNLIMITED: Final = Limits(of_set=2**31, of_page=2**31, sections=2**31)
+UNLIMITED: Final = Limits(of_segment=2**31, of_set=2**31, of_page=2**31, sections=2**31)
 
 
 def explain(
@@ -134,7 +136,7 @@ class _Builder:
 
     def add(self, interchange: Interchange) -> None:
         if not self.is_full:
-            self.sections.append(_interchange_section(interchange))
+            self.sections.append(_interchange_section(interchange, self.limits))
         for group in interchange.groups:
             if not self.is_full:
                 self.sections.append(_group_section(group))
@@ -145,8 +147,8 @@ class _Builder:
                 opinion = None
                 if self.ask_about is not None and transaction_set.verdict is Verdict.REJECTED:
                     opinion = _opinion(self.ask_about, interchange, group, transaction_set)
-                most = min(self.room, self.limits.of_set)
-                section = _set_section(transaction_set, group.version, opinion, most)
+                limits = replace(self.limits, of_set=min(self.room, self.limits.of_set))
+                section = _set_section(transaction_set, group.version, opinion, limits)
                 self.room -= min(self.room, len(section.segments))
                 self.sections.append(section)
 
@@ -155,7 +157,7 @@ class _Builder:
         return len(self.sections) >= self.limits.sections
 
 
-def _interchange_section(interchange: Interchange) -> Section:
+def _interchange_section(interchange: Interchange, limits: Limits) -> Section:
     marks = interchange.delimiters
     separators = f"element {visible(marks.element)}  component {visible(marks.component) or 'none'}"
     if marks.repetition:
@@ -173,8 +175,8 @@ def _interchange_section(interchange: Interchange) -> Section:
         ),
         findings=tuple(interchange.findings),
         segments=tuple(
-            _segment_line(segment, (), pieces=segment.raw.split(marks.element))
-            for segment in interchange.acknowledgments
+            _segment_line(segment, (), limits, pieces=segment.raw.split(marks.element))
+            for segment in interchange.acknowledgments[: limits.of_set]
         ),
         total=len(interchange.acknowledgments),
         separator=visible(marks.element),
@@ -211,7 +213,9 @@ def _group_section(group: Group) -> Section:
     )
 
 
-def _set_section(transaction_set: TransactionSet, version: str, opinion: SecondOpinion | None, most: int) -> Section:
+def _set_section(
+    transaction_set: TransactionSet, version: str, opinion: SecondOpinion | None, limits: Limits
+) -> Section:
     wire = _Wire(transaction_set)
     here: dict[int, list[Finding]] = {}  # at the segment itself
     before: dict[int, list[Finding]] = {}  # about a segment that should stand there
@@ -225,7 +229,9 @@ def _set_section(transaction_set: TransactionSet, version: str, opinion: SecondO
             here.setdefault(found.position, []).append(found)
         else:
             whole.append(found)
-    shown = [number for number in range(1, wire.count + 1) if number <= most or number in here or number in before]
+    shown = [
+        number for number in range(1, wire.count + 1) if number <= limits.of_set or number in here or number in before
+    ]
     nearest = nearest_version(transaction_set.code, version)
     rules = None if nearest is None else guide(transaction_set.code, nearest)
     with collection_paused(len(transaction_set.text)):
@@ -244,6 +250,7 @@ def _set_section(transaction_set: TransactionSet, version: str, opinion: SecondO
             _segment_line(
                 segment,
                 here.get(position, ()),
+                limits,
                 depth=depths.get(position, 0),
                 pieces=wire.pieces(position),
                 end=wire.behind(position),
@@ -324,8 +331,9 @@ def _missing_lines(findings: Sequence[Finding], offset: int) -> Iterator[Segment
 def _segment_line(
     segment: Segment,
     findings: Sequence[Finding],
+    limits: Limits,
     *,
-    pieces: Iterable[str],
+    pieces: Sequence[str],
     depth: int = 0,
     end: str = "",
     provenance: Provenance | None = None,
@@ -339,11 +347,12 @@ def _segment_line(
         wire=visible(segment.raw),
         elements=tuple(
             _element_line(segment, number, value, provenance)
-            for number, value in enumerate(segment.elements[1:], start=1)
+            for number, value in enumerate(segment.elements[1 : limits.of_segment + 1], start=1)
             if value
         ),
         findings=tuple(findings),
-        pieces=tuple(map(visible, pieces)),
+        left_out=max(0, len(pieces) - 1 - limits.of_segment),
+        pieces=tuple(map(visible, pieces[: limits.of_segment + 1])),
         end=end,
     )
 
