@@ -67,6 +67,7 @@ def run(claim: outbox.Claim, *, now: datetime, clock: Callable[[], float] = time
     else:
         reading = formats.read(transmission.format, data, sheet=transmission.sheet)
         with transaction.atomic():
+            outbox.hold(claim)
             document = _document(transmission, type=reading.type or "")
             judge(
                 [Reading(document=document, record=reading.record, findings=reading.findings, verdict=reading.verdict)],
