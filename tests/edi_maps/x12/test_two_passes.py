@@ -95,7 +95,8 @@ def test_sets_nobody_asks_for_are_passed_over():
 def test_a_file_that_changes_between_the_passes_is_an_error(later):
     versions = iter([document(*ORDER), later])
     with pytest.raises(FileChanged):
-        assert [list(sets) for _, sets in in_two_passes(lambda: io.BytesIO(next(versions)))] == "never"
+        for _, sets in in_two_passes(lambda: io.BytesIO(next(versions))):
+            list(sets)
 
 
 def peak(count):
