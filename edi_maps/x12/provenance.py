@@ -22,7 +22,7 @@ from edi_maps.x12 import records
 from edi_maps.x12.collector import collection_paused
 from edi_maps.x12.envelope import TransactionSet, bounded
 from edi_maps.x12.extraction import Reader, Spot
-from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment
+from edi_maps.x12.received_acknowledgments import ACKNOWLEDGMENTS, read_functional_acknowledgment
 from edi_maps.x12.received_acknowledgments import places as places_in_acknowledgment
 from edi_maps.x12.segments import Loop, cut
 from edi_maps.x12.structure import guide, nearest_version
@@ -148,9 +148,9 @@ def trace(transaction_set: TransactionSet, version: str, positions: Container[in
     Returns:
         None when no record can be made of it. Of a 997 or 999 the record is what it says, see ``received_acknowledgments``.
     """
-    if transaction_set.acknowledgment is not None:
-        return _of_acknowledgment(transaction_set, transaction_set.acknowledgment)
     code, delimiters = transaction_set.code, transaction_set.delimiters
+    if code in ACKNOWLEDGMENTS:
+        return _of_acknowledgment(transaction_set)
     nearest = nearest_version(code, version)
     rules = None if nearest is None else guide(code, nearest)
     building = records.building(code, delimiters.component, traced=True)
@@ -178,15 +178,19 @@ def trace(transaction_set: TransactionSet, version: str, positions: Container[in
         return _Resolution(building.reader, segments, canonical.dump(record)).provenance(transaction_set)
 
 
-def _of_acknowledgment(transaction_set: TransactionSet, acknowledgment: FunctionalAcknowledgment) -> Provenance:
+def _of_acknowledgment(transaction_set: TransactionSet) -> Provenance | None:
+    segments = transaction_set.segments
+    acknowledgment = read_functional_acknowledgment(segments)
+    if acknowledgment is None:
+        return None
     fields: dict[str, tuple[_Where, ...]] = {}
     elements: dict[tuple[int, int], tuple[str, ...]] = {}
-    for address, position, element in places_in_acknowledgment(transaction_set.segments):
+    for address, position, element in places_in_acknowledgment(segments):
         fields[address] = (*fields.get(address, ()), (position, element, None))
         elements[position, element] = (address,)
     ignored = {
         (segment.position, element): _STRUCTURE[segment.id]
-        for segment in transaction_set.segments
+        for segment in segments
         if segment.id in _STRUCTURE
         for element in range(1, len(segment.elements))
     }

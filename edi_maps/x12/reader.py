@@ -17,14 +17,11 @@ from edi_maps.x12.acknowledgment_codes import interchange_note
 from edi_maps.x12.collector import LARGE, collection_paused
 from edi_maps.x12.envelope import Group, Interchange, SetEnd, TransactionSet, events
 from edi_maps.x12.provenance import element_span
-from edi_maps.x12.received_acknowledgments import read_functional_acknowledgment
+from edi_maps.x12.received_acknowledgments import ACKNOWLEDGMENTS, read_functional_acknowledgment
 from edi_maps.x12.segments import cut
 from edi_maps.x12.structure import Guide, group_of, guide, nearest_version
 from edi_maps.x12.validation import MAX_FINDINGS as MOST
 from edi_maps.x12.validation import validate
-
-#: Sets that acknowledge: they make no canonical record and are never acknowledged themselves.
-ACKNOWLEDGMENTS: Final = frozenset({"997", "999"})
 
 #: Before this version dates had six digits.
 _EIGHT_DIGIT_DATES: Final = "004010"

@@ -13,6 +13,9 @@ from typing import Final
 
 from edi_maps.x12.segments import Segment
 
+#: Sets that acknowledge: they make no canonical record and are never acknowledged themselves.
+ACKNOWLEDGMENTS: Final = frozenset({"997", "999"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementError:

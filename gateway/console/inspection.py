@@ -60,6 +60,7 @@ class Inspection:
     canonical: str  #: indented JSON, '' when there is no record
     findings: list[FoundHere]
     may_open: bool  #: the bytes are there and this person may see them
+    may_annotate: bool  #: … and they are segments, which can be linked to the record
     opened: bool
     raw: str = ""
     cut: bool = False
@@ -76,6 +77,7 @@ def inspect(request: HttpRequest, document: Document) -> Inspection:
         canonical="" if document.record is None else visible(json.dumps(document.record, indent=2, ensure_ascii=False)),
         findings=found,
         may_open=may_open,
+        may_annotate=may_open and document.format == "x12",
         opened=False,
     )
     if transmission is None or not may_open or request.GET.get("bytes") != "1":
@@ -89,6 +91,7 @@ def inspect(request: HttpRequest, document: Document) -> Inspection:
         canonical=closed.canonical,
         findings=found,
         may_open=True,
+        may_annotate=segments is not None,
         opened=True,
         raw=text_of(shown),
         cut=len(shown) > MAX_SHOWN_BYTES,
@@ -168,7 +171,7 @@ def _place(entry: dict[str, Any]) -> str:
     return f"{name}, segment {position}" if isinstance(position, int) else name
 
 
-def _own_set(document: Document, data: bytes) -> envelope.TransactionSet | None:
+def own_set(document: Document, data: bytes) -> envelope.TransactionSet | None:
     """The document's own transaction set in the message it came in."""
     if len(data) > MAX_PARSED_BYTES:
         return None
@@ -185,12 +188,12 @@ def _own_set(document: Document, data: bytes) -> envelope.TransactionSet | None:
 
 
 def _own_bytes(document: Document, data: bytes) -> bytes:
-    found = _own_set(document, data) if document.format == "x12" else None
+    found = own_set(document, data) if document.format == "x12" else None
     return data if found is None or found.end <= found.start else data[found.start : found.end]
 
 
 def _segments(document: Document, data: bytes, findings: list[FoundHere]) -> list[SegmentRow] | None:
-    found = _own_set(document, data)
+    found = own_set(document, data)
     if found is None:
         return None
     at: dict[int | None, list[FoundHere]] = defaultdict(list)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.console import cases, documents, orders, queue
+from gateway.console import annotated, cases, documents, orders, queue
 
 app_name = "console"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("cases/<int:pk>/<slug:choice>/", cases.decision, name="decision"),
     path("orders/<int:pk>/", orders.page, name="order"),
     path("documents/<int:pk>/", documents.page, name="document"),
+    path("documents/<int:pk>/annotated/", annotated.page, name="annotated"),
     path("transmissions/<int:pk>/<slug:part>/", documents.message, name="message"),
     path("transmissions/<int:pk>/<slug:part>/download/", documents.download, name="download"),
 ]

@@ -534,6 +534,36 @@ def test_a_finding_stands_at_its_segment(site, document):
     assert [(row.position, row.id, row.findings[0].text) for row in wrong] == [(4, "ACK", "ACK01 says IB.")]
 
 
+def test_every_value_of_a_document_can_be_followed_on_a_page_of_its_own(site, document):
+    inspected = site.get(reverse("console:document", args=[document.pk]))
+    address = reverse("console:annotated", args=[document.pk])
+    assert f'href="{address}"' in text(inspected)
+    assert not Event.objects.filter(name="payload.viewed").exists()
+    page = site.get(address)
+    assert 'href="#1/lines/0/responses/0/status"' in text(page)
+    assert "4712" not in words(page), "a neighbour in the same message is not this document"
+    assert "ACK01 says IB." in words(page), "what was found is what is stored"
+    assert "script" not in text(page)
+    assert page["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    event = Event.objects.get(name="payload.viewed")
+    assert (event.actor, event.document) == ("kim", document)
+
+
+def test_nothing_a_partner_wrote_is_markup_on_the_page_of_values(site, document):
+    document.transmission.payload = Blob.put(EDI.replace("B-77", "".join(XSS)).encode())
+    document.transmission.save()
+    page = site.get(reverse("console:annotated", args=[document.pk]))
+    assert markup_offences(page) == ["style"], "its own, which its policy lets in by its hash"
+    assert "<script>alert" not in text(page)
+
+
+def test_a_page_of_values_needs_the_permission_for_bytes_and_a_document_of_segments(site, document):
+    address = reverse("console:annotated", args=[document.pk])
+    assert browser(person("lee", "view_exceptioncase", "view_document")).get(address).status_code == 403
+    Document.objects.filter(pk=document.pk).update(format="portal_json")
+    assert site.get(address).status_code == 404
+
+
 def test_a_document_that_is_not_x12_is_shown_whole(site, document):
     document.transmission.payload = Blob.put(b'{"hello": "\xc3\xa4"}')
     document.transmission.save()

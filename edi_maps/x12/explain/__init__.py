@@ -4,8 +4,18 @@ The same ``Page`` is written as text for a terminal and as HTML without scripts.
 control characters appear as ``\\x1b``, and in HTML everything is escaped.
 """
 
-from edi_maps.x12.explain.html import PAGE_LIMITS, as_html
-from edi_maps.x12.explain.page import UNLIMITED, ElementLine, Limits, Page, Section, SegmentLine, explain, visible
+from edi_maps.x12.explain.html import PAGE_LIMITS, as_html, policy
+from edi_maps.x12.explain.page import (
+    UNLIMITED,
+    ElementLine,
+    Limits,
+    Page,
+    Section,
+    SegmentLine,
+    explain,
+    explain_set,
+    visible,
+)
 from edi_maps.x12.explain.text import as_text
 
 __all__ = [
@@ -19,5 +29,7 @@ __all__ = [
     "as_html",
     "as_text",
     "explain",
+    "explain_set",
+    "policy",
     "visible",
 ]

@@ -6,6 +6,7 @@ where else it stands, and all its places are marked together when one of them is
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,14 +51,13 @@ _WHO: Final = {
 
 
 def as_html(page: Page) -> str:
-    """The page for a browser, to be kept as a file or served under the strictest policy: see ``style_source``."""
+    """The page for a browser, to be kept as a file or served under its own ``policy``."""
     writer = _Writer()
     body = [writer.section(section) for section in page.sections]
     title = escape(visible(page.title))
-    policy = f"default-src 'none'; style-src {style_source()}; base-uri 'none'; form-action 'none'"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{title}</title>\n<style>{style()}</style>\n</head>\n<body>\n"
@@ -73,9 +73,10 @@ def style() -> str:
 
 
 @cache
-def style_source() -> str:
-    """The style sheet as a source in a Content-Security-Policy: by its hash, so that no other style is let in."""
-    return f"'sha256-{b64encode(sha256(style().encode()).digest()).decode()}'"
+def policy() -> str:
+    """The Content-Security-Policy of every page: nothing is let in but its style, by the hash of it."""
+    style_hash = b64encode(sha256(style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
 
 
 #: All places of one value bear its number, a class for each digit, so that CSS alone can tell which belong together: the digits of
@@ -236,6 +237,7 @@ class _Panes:
             row.address: f"{key}/{quote(row.address) if len(row.address) <= MAX_ADDRESS else number}"
             for number, row in enumerate(self.rows)
         }
+        self.positions = {segment.position for segment in section.segments if segment.wire}
         self.numbers: dict[tuple[int, int], int] = {}  #: of the elements that are shown
         for segment in section.segments:
             for element in segment.elements:
@@ -397,7 +399,9 @@ class _Panes:
             identifier = visible(provenance.identifier(position)[:20]) if provenance is not None else ""
             number = f"{element:02d}" if element else ""
             words = escape(f"{identifier}{number}" + (f"-{component}" if component else ""))
-            if (position, element) in shown:
+            if not element and position in self.positions:
+                words = f'<a href="#{self.key}.{position}">{words}</a>'
+            elif (position, element) in shown:
                 words = (
                     f'<a class="{self.marked(position, element)}" href="#{self.key}.{position}.{element}">{words}</a>'
                 )
@@ -452,12 +456,14 @@ def _text(text: str) -> str:
 
 
 def _breakable(name: str) -> str:
-    """A name that may be broken between its words."""
-    return _text(name).replace("_", "_<wbr>")
+    """A name or an address, which may be broken between its words."""
+    shown = escape(visible(name[:MAX_ADDRESS])) + ("…" if len(name) > MAX_ADDRESS else "")
+    return re.sub(r"(?<=_)|(?<=/)(?=[a-z])", "<wbr>", shown)
 
 
 def _value(value: Any) -> str:
-    return _breakable(value) if isinstance(value, str) and NAME.fullmatch(value) else _text(str(value))
+    is_name = isinstance(value, str) and len(value) <= MAX_ADDRESS and NAME.fullmatch(value)
+    return _breakable(value) if is_name else _text(str(value))
 
 
 def _line_ends(text: str) -> str:

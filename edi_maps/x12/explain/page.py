@@ -113,6 +113,18 @@ def explain(
     return Page(title=title, sections=tuple(builder.sections), left_out=builder.left_out)
 
 
+def explain_set(title: str, transaction_set: TransactionSet, version: str, *, limits: Limits = UNLIMITED) -> Page:
+    """Make the page for one transaction set alone, with the findings it has.
+
+    Args:
+        title: what to call it.
+        transaction_set: its text included.
+        version: GS08 of its group.
+        limits: how much of it to show.
+    """
+    return Page(title=title, sections=(_set_section(transaction_set, version, None, limits),))
+
+
 def visible(text: str) -> str:
     """``text`` on one line, with whatever a terminal would act on written out."""
     if text.isprintable():
