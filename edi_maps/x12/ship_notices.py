@@ -146,14 +146,17 @@ def _name_second_marks(reader: Reader, data: dict[str, Any], left: dict[str, Any
     for place in [address.removesuffix("MAN05") for address in left if re.fullmatch(r"marks/\d+/MAN05", address)]:
         if f"{place}MAN04" not in left:
             continue
+        cells = [cell for part in sheet("856").blocks["mark"].order for cell in getattr(part, "cells", ())]
+        addresses = {f"{place}MAN{cell.keys[0] + 3:02d}": cell for cell in cells}
+        there = {address: cell for address, cell in addresses.items() if address in left}
+        if not all(isinstance(left[address], str) for address in there):
+            continue  # components, where no mark has any
         mark: dict[str, Any] = {}
-        for cell in (cell for part in sheet("856").blocks["mark"].order for cell in getattr(part, "cells", ())):
-            address = f"{place}MAN{cell.keys[0] + 3:02d}"
-            if address in left:
-                name, value = cell.path[0], left.pop(address)
-                mark[name] = value if cell.decode is None else cell.decode(value)
-                if reader.traced:
-                    reader.source(mark).values[name] = reader.source(left).values.pop(address, [])
+        for address, cell in there.items():
+            name, value = cell.path[0], left.pop(address)
+            mark[name] = value if cell.decode is None else cell.decode(value)
+            if reader.traced:
+                reader.source(mark).values[name] = reader.source(left).values.pop(address, [])
         if reader.traced:
             reader.source(data).inner[f"marks/{len(data['marks'])}"] = mark
         data["marks"].append(Mark(**mark))

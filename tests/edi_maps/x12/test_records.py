@@ -443,6 +443,11 @@ class TestShipNotices:
         record = notice("HL*1**S", bsn="BSN*00*SHP-1*20261130*14153025")
         assert record.created_at == datetime(2026, 11, 30, 14, 15, 30, 250_000, tzinfo=UTC)
 
+    def test_a_second_mark_of_components_stays_as_it_came(self):
+        [package] = notice("HL*1**S", "HL*2*1*P", "MAN*GM*1**CP*1Z>9").packages
+        assert [mark.value for mark in package.marks] == ["1"]
+        assert package.extra == {"marks/0/MAN04": "CP", "marks/0/MAN05": ["1Z", "9"]}
+
     def test_a_weight_whose_value_is_refused_is_no_half_weight(self):
         record = notice("HL*1**S", "TD1*CTN*2****G*ten*LB", "HL*2*1*P", "TD1*CTN*1****G**LB", "MAN*GM*1")
         assert record.weight is None
