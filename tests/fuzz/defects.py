@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 from edi_maps.findings import Finding
 from edi_maps.x12 import TransactionSet
 from edi_maps.x12.stock import StockError
-from tests.fuzz.mutations import version_in_place
+from tests.fuzz.mutations import Wire, version_in_place
 from tests.fuzz.verdicts import Case
 
 Item = TypeVar("Item")
@@ -93,6 +93,14 @@ def _interchange_itself(_case: Case, error: StockError) -> bool:
     return error.segment == "ISA" and error.code != "023"
 
 
+def _envelope_too_long(case: Case, error: StockError) -> bool:
+    """An element too many in the envelope: pyx12 refuses, and forgets to say so."""
+    wire = Wire.of(case.data)
+    most = {"GS": 8, "ST": 3, "SE": 2, "GE": 2, "IEA": 2}
+    longer = (at for at in wire.places(*most) if wire.segments[at].count(wire.element) > most[wire.identifier(at)])
+    return error.words == "refused without a word" and next(longer, None) is not None
+
+
 def _group_header(_case: Case, error: StockError) -> bool:
     return error.segment == "GS" and error.element is not None
 
@@ -143,8 +151,9 @@ def _line_feed_for_both(case: Case, _error: StockError) -> bool:
 
 def _after_a_line_break(case: Case, error: StockError) -> bool:
     """A segment was not found because of a line break in it, so what follows in its set is not, or the trailer is missing."""
-    return error.code in {"1", "3", "023"} and any(
-        other.code == "1" and _line_break(case, other) and (error.code == "023" or _before(other, error))
+    of_its_trailer = error.code == "023" or error.words.startswith("Unterminated")
+    return (of_its_trailer or error.code in {"1", "3"}) and any(
+        other.code == "1" and _line_break(case, other) and (of_its_trailer or _before(other, error))
         for other in case.opinion.errors
     )
 
@@ -215,6 +224,7 @@ REFUSALS: Final[tuple[Defect[StockError], ...]] = (
     Defect("P1", "ISA13 repeated in the file; each interchange is judged alone", lambda _, error: error.code == "025"),
     Defect("P2", "faults of ISA and IEA that leave the groups whole", _interchange_itself),
     Defect("P3", "faults of GS that leave the sets whole", _group_header),
+    Defect("P11", "an element too many in the envelope", _envelope_too_long),
     Defect("P4", "segments outside of sets and interchanges, passed over", _outside_a_set),
     Defect("P5", "a segment without elements", lambda _, error: error.words.endswith("is empty")),
     Defect("P6", "an element of blanks, as good as empty", _blank),
@@ -269,6 +279,12 @@ def _repeated(case: Case, found: Finding) -> bool:
 def _sent(case: Case, found: Finding) -> list[str]:
     """The segment a finding is about, as sent."""
     return case.raw(_set_with(case, found), found.position)
+
+
+def _far_future(_case: Case, found: Finding) -> bool:
+    """A day of a year from 3000 on."""
+    value = found.value or ""
+    return found.code == "element_date" and re.fullmatch(r"[3-9]\d{3}(0[1-9]|1[0-2])[0-3]\d", value) is not None
 
 
 def _first_component(_case: Case, found: Finding) -> bool:
