@@ -62,7 +62,7 @@ CONCLUDED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"packages/\d+/id"), "numbered by level"),
     (re.compile(r"packages/\d+/parent_id|items/\d+/package_id|items/\d+/extra/packages/\d+"), "hierarchy"),
     (re.compile(r"lines/\d+/responses/\d+/(status|quantity|unit)"), "accepted as it stands"),
-    (re.compile(r"disposition"), "not said"),
+    (re.compile(r"purpose|disposition|lines/\d+/action"), "not said"),
 )
 
 
@@ -75,6 +75,7 @@ class Provenance:
 
     record: Mapping[str, Any]  #: as ``canonical.dump`` gives it
     fields: Mapping[str, tuple[_Where, ...]]  #: by address; what is concluded has no entry
+    values: Mapping[str, Any]  #: of these fields
     #: The other way, by (position, element): addresses of the values it is, or is part of; …
     elements: Mapping[tuple[int, int], tuple[str, ...]]
     #: … of those it tells the meaning of, as a qualifier does, where it is no value itself; …
@@ -88,18 +89,6 @@ class Provenance:
         """Where the value of a field stands; more than one for a text of several segments and for a day with its time, none for
         what is concluded."""
         return tuple(self.place(*where) for where in self.fields.get(address, ()))
-
-    def said(self, address: str) -> Any:
-        """The value of a field; None where there is no such field, and for what is kept under the address of an entry."""
-        here: Any = self.record
-        for step in address.split("/"):
-            if isinstance(here, list):
-                here = here[int(step)]
-            elif isinstance(here, Mapping) and step in here:
-                here = here[step]
-            else:
-                return None
-        return here
 
     def fields_at(self, position: int, element: int, component: int | None = None) -> tuple[str, ...]:
         """The fields that an element, or one of its components, is the value of."""
@@ -194,9 +183,12 @@ def _of_acknowledgment(transaction_set: TransactionSet) -> Provenance | None:
         if segment.id in _STRUCTURE
         for element in range(1, len(segment.elements))
     }
+    record = _said(asdict(acknowledgment))
+    said = dict(leaves(record))
     return Provenance(
-        record=_said(asdict(acknowledgment)),
+        record=record,
         fields=fields,
+        values={address: said.get(address) for address in fields},
         elements=elements,
         meanings={},
         ignored=ignored,
@@ -257,21 +249,21 @@ class _Resolution:
         return found
 
     def provenance(self, transaction_set: TransactionSet) -> Provenance:
-        fields = {
-            address: tuple(
-                dict.fromkeys((self.position(segment), element, component) for segment, element, component in spots)
-            )
-            for address, value in leaves(self.record)
-            if value != "" and (spots := self.spots_of(address))
-        }
+        fields: dict[str, tuple[_Where, ...]] = {}
+        values: dict[str, Any] = {}
+        for address, value in leaves(self.record):
+            if value != "" and (spots := self.spots_of(address)):
+                places = ((self.position(segment), element, component) for segment, element, component in spots)
+                fields[address], values[address] = tuple(dict.fromkeys(places)), value
         elements: dict[tuple[int, int], list[str]] = {}
-        for address, places in fields.items():
-            for position, element, _ in places:
+        for address, wheres in fields.items():
+            for position, element, _ in wheres:
                 elements.setdefault((position, element), []).append(address)
         meanings = self.meanings(elements)
         return Provenance(
             record=self.record,
             fields=fields,
+            values=values,
             elements={place: tuple(addresses) for place, addresses in elements.items()},
             meanings={place: tuple(addresses) for place, addresses in meanings.items() if addresses},
             ignored=self.ignored(elements, meanings),
@@ -326,9 +318,16 @@ class _Resolution:
             (self.spots.values(), Ignored.INCOMPLETE),
         ):
             reasons |= {
-                (self.position(segment), element): reason for spots in noted for segment, element, _ in spots if element
+                (self.position(segment), number): reason
+                for spots in noted
+                for segment, element, _ in spots
+                for number in ((element,) if element else range(1, len(segment)))
             }
+        component = self.reader.component
         for position, segment in self.segments.values():
+            for element, value in enumerate(segment):
+                if component and value and not value.strip(component):
+                    reasons[position, element] = Ignored.CONSTANT
             if segment[0] in _STRUCTURE:
                 reason = _STRUCTURE[segment[0]]
                 reasons |= {(position, element): reason for element in range(1, len(segment))}

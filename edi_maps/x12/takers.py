@@ -86,7 +86,8 @@ class _ValuesSource:
             add(f"  keep_components(reader, label, sent, {number}, {self.name(taken)}, left)")
         if pairs is not None:
             known |= set(range(pairs.first, pairs.upto + 1))
-            add(f" if size > {pairs.first}:")
+            # What stands once for all pairs is kept where there are none.
+            add(f" if size > {min([pairs.first, *pairs.shared.values()])}:")
             if self.traced or pairs.shared or pairs.maker is None or pairs.field is None:
                 add(f"  used += take_pairs(reader, {self.name(pairs)}, label, sent, data, left, {pairs.first})")
             else:
@@ -440,6 +441,10 @@ def _take_pairs(reader: Reader, pairs: Pairs, label: str, sent: list[str], data:
             _leave(reader, f"{label}{number:02d}", sent, number, qualifier, left)
         if value:
             _leave(reader, f"{label}{number + 1:02d}", sent, number + 1, value, left)
+    if shared and not entries:
+        for key in pairs.shared.values():
+            if key < size and sent[key]:
+                _leave(reader, f"{label}{key:02d}", sent, key, sent[key], left)
     if entries and pairs.field is not None:
         if at:
             data[pairs.field].extend(entries)

@@ -411,7 +411,7 @@ NAME: Final = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 def _meaning(value: str, fields: Sequence[str], about: Sequence[str], provenance: Provenance) -> str:
     """What a code came to in the record, if that is a name: the value of a field, or the key that its value stands under."""
     for address in fields:
-        said = provenance.said(address)
+        said = provenance.values.get(address)
         if isinstance(said, str) and said != value and NAME.fullmatch(said):
             return said.replace("_", " ")
     for address in about:

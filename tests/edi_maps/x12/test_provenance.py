@@ -15,10 +15,12 @@ from edi_maps.x12.map_sheets import sheet
 from edi_maps.x12.provenance import CONCLUDED, Ignored, element_span, leaves, trace
 from edi_maps.x12.segments import decoded
 from edi_maps.x12.ship_notices import sscc_of
+from tests.services import CORPUS
 
 from .documents import FIXTURES, document
 from .strategies.advices import application_advice
 from .strategies.changes import change_acknowledgment, purchase_order_change
+from .strategies.damage import damaged
 from .strategies.inventories import inventory_advice
 from .strategies.invoices import invoice
 from .strategies.orders import order_acknowledgment, purchase_order
@@ -253,6 +255,7 @@ def readings(text, set_code):
 
 def reads_as(texts, value, set_code):
     texts = [re.sub(r"\s*[\r\n]+\s*", " ", text).strip() for text in texts]
+    value = value.strip() if isinstance(value, str) else value
     if value == "\n".join(texts) or all(value in readings(text, set_code) for text in texts):
         return True
     return datetime.fromisoformat(value) == read_moment(tuple(texts))
@@ -273,17 +276,39 @@ def assert_complete(data):
             texts = [decoded(data[place.start : place.end].decode("latin-1")) for place in places]
             assert reads_as(texts, value, one.code), (address, value, texts)
             assert all(address in provenance.fields_at(p.position, p.element, p.component) for p in places)
-        for segment in one.segments:
-            for element, text in enumerate(segment.elements[1:], start=1):
-                here = (segment.position, element)
-                found = [here in known for known in (provenance.elements, provenance.meanings, provenance.ignored)]
-                assert any(found) or not text.strip(), (segment.raw, element)
-                assert not (found[2] and any(found[:2])), (segment.raw, element)
+        assert_accounted_for(one, provenance)
+
+
+def assert_accounted_for(one, provenance):
+    for segment in one.segments:
+        for element, text in enumerate(segment.elements[1:], start=1):
+            here = (segment.position, element)
+            found = [here in known for known in (provenance.elements, provenance.meanings, provenance.ignored)]
+            assert any(found) or not text.strip(), (segment.raw, element)
+            assert not (found[2] and any(found[:2])), (segment.raw, element)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FIXTURES.glob("*.edi")))
 def test_every_value_of_a_sample_has_its_bytes_and_every_element_its_value(name):
     assert_complete((FIXTURES / f"{name}.edi").read_bytes())
+
+
+@settings(FEW, max_examples=100)
+@given(damaged(sorted(FIXTURES.glob("*.edi"))))
+def test_whatever_happens_to_a_document_no_element_is_lost(data):
+    for version, one in sets(data):
+        if (provenance := trace(one, version)) is None or one.record is None:
+            continue
+        assert provenance.record == dump(one.record)
+        assert_accounted_for(one, provenance)
+
+
+@pytest.mark.skipif(CORPUS is None, reason="no folder of sample documents (GATEWAY_CORPUS)")
+@pytest.mark.parametrize("code", ["850", "855", "860", "865", "856", "830", "862", "861", "810", "824"])
+def test_every_element_of_sample_documents_of_the_field_is_accounted_for(code):
+    assert CORPUS is not None
+    for path in sorted((CORPUS / f"x12-{code}").iterdir()):
+        assert_complete(path.read_bytes())
 
 
 @pytest.mark.parametrize("strategy", RECORDS.values(), ids=RECORDS)
