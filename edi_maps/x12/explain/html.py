@@ -36,8 +36,9 @@ from edi_maps.x12.provenance import CONCLUDED
 PAGE_LIMITS: Final = Limits(of_segment=60, of_set=1_000, of_page=2_000, sections=1_000)
 MAX_CHARACTERS: Final = 500  #: of one value
 MAX_FIELDS: Final = 5_000  #: of one record
+MAX_ALL_FIELDS: Final = 10_000  #: of all records
 MAX_ENTRIES: Final = 500  #: of one list in a record
-MAX_LISTED: Final = 300  #: findings in the summary at the top, and sets in the contents
+MAX_LISTED: Final = 100  #: findings in the summary at the top, and sets in the contents
 MAX_ADDRESS: Final = 200  #: characters of the address of a field
 MAX_LINKS: Final = 3  #: fields named beside one element
 
@@ -125,17 +126,21 @@ def _summary(page: Page, writer: _Writer) -> str:
     return "".join(parts)
 
 
-def _findings_listed(findings: Sequence[tuple[str, Finding]]) -> str:
+def _findings_listed(findings: Sequence[tuple[str, Finding, str]]) -> str:
+    titles = {title for _, _, title in findings}
     order = [*_SEVERITIES]
     ranked = sorted(findings, key=lambda entry: order.index(entry[1].severity))
-    items = "".join(
-        f'<li class="{found.severity}"><strong>{_SEVERITIES[found.severity]}</strong> '
-        f'<a href="#{anchor}">{_text(found.text)}</a></li>\n'
-        for anchor, found in ranked[:MAX_LISTED]
-    )
+    items = []
+    for anchor, found, title in ranked[:MAX_LISTED]:
+        where = f" <small>{_text(title)}</small>" if len(titles) > 1 else ""
+        items.append(
+            f'<li class="{found.severity}"><strong>{_SEVERITIES[found.severity]}</strong> '
+            f'<span><a href="#{anchor}">{_text(found.text)}</a>{where}</span></li>\n'
+        )
     more = len(ranked) - MAX_LISTED
     rest = f'<p class="cut">{more:,} more are not listed here; each stands at its place.</p>\n' if more > 0 else ""
-    return f'<section aria-labelledby="findings"><h2 id="findings">What was found</h2>\n<ul class="found">\n{items}</ul>\n{rest}</section>\n'
+    head = '<section aria-labelledby="findings"><h2 id="findings">What was found</h2>'
+    return f'{head}\n<ul class="found">\n{"".join(items)}</ul>\n{rest}</section>\n'
 
 
 def _contents(page: Page) -> str:
@@ -168,13 +173,18 @@ def _contents(page: Page) -> str:
 class _Writer:
     """Writes the sections, and remembers what the top of the page must know of them."""
 
-    findings: list[tuple[str, Finding]] = field(default_factory=list)  #: with their anchors
+    findings: list[tuple[str, Finding, str]] = field(
+        default_factory=list
+    )  #: with their anchors and what they are about
+    title: str = ""  #: of the section at hand
     sets: int = 0
+    room: int = MAX_ALL_FIELDS  #: for fields
     values: int = 0  #: elements numbered so far, see ``_marked``
 
     def section(self, section: Section) -> str:
         tag = f"h{section.level + 1}"
         name, badge = "", ""
+        self.title = section.title
         if section.level == 3:
             self.sets += 1
             name = f' id="set{self.sets}"'
@@ -204,7 +214,7 @@ class _Writer:
     def finding(self, found: Finding) -> str:
         """Attributes and content of the element that shows a finding, which is for the caller to open and close."""
         anchor = f"f{len(self.findings) + 1}"
-        self.findings.append((anchor, found))
+        self.findings.append((anchor, found, self.title))
         fix = "" if found.severity is Severity.NOTE else f' <span class="fix">{_text(found.fix)}</span>'
         who = f' <span class="who">{_WHO[found.actor]}</span>' if found.severity is not Severity.NOTE else ""
         return (
@@ -231,7 +241,8 @@ class _Panes:
         self.writer = writer
         self.section = section
         self.key = key
-        self.rows = [*_record_rows(section.record)] if section.record is not None else []
+        self.rows = [*_record_rows(section.record, min(writer.room, MAX_FIELDS))] if section.record is not None else []
+        writer.room -= min(writer.room, len(self.rows))
         #: Where in the page the fields that are shown stand; an address nobody could read is replaced by a number.
         self.fields = {
             row.address: f"{key}/{quote(row.address) if len(row.address) <= MAX_ADDRESS else number}"
@@ -409,12 +420,14 @@ class _Panes:
         return ", ".join(links) + (f" and {len(places) - MAX_LINKS} more" if len(places) > MAX_LINKS else "")
 
 
-def _record_rows(record: Mapping[str, Any]) -> Iterator[_Row]:
+def _record_rows(record: Mapping[str, Any], most: int) -> Iterator[_Row]:
     """The lines of a record, down to the limit of what is shown."""
     rows = _below(record, "", 0)
-    yield from islice(rows, MAX_FIELDS)
+    yield from islice(rows, most)
     if next(rows, None) is not None:
-        yield _Row("", "The rest of the record is not shown.", 0)
+        yield _Row(
+            "", "The rest of the record is not shown." if most else "The record is not shown: the page is full.", 0
+        )
 
 
 def _below(data: Mapping[str, Any] | Sequence[Any], above: str, depth: int) -> Iterator[_Row]:

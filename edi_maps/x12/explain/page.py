@@ -160,7 +160,8 @@ class _Builder:
                 if self.ask_about is not None and transaction_set.verdict is Verdict.REJECTED:
                     opinion = _opinion(self.ask_about, interchange, group, transaction_set)
                 limits = replace(self.limits, of_set=min(self.room, self.limits.of_set))
-                section = _set_section(transaction_set, group.version, opinion, limits)
+                with collection_paused(len(transaction_set.text)):
+                    section = _set_section(transaction_set, group.version, opinion, limits)
                 self.room -= min(self.room, len(section.segments))
                 self.sections.append(section)
 
@@ -246,9 +247,8 @@ def _set_section(
     ]
     nearest = nearest_version(transaction_set.code, version)
     rules = None if nearest is None else guide(transaction_set.code, nearest)
-    with collection_paused(len(transaction_set.text)):
-        depths = {} if rules is None else wire.depths(rules, shown)
-        provenance = trace(transaction_set, version, {*shown[:MAX_TRACED]})
+    depths = {} if rules is None else wire.depths(rules, shown)
+    provenance = trace(transaction_set, version, {*shown[:MAX_TRACED]})
     record = None
     if provenance is not None:
         record = provenance.record
@@ -275,7 +275,11 @@ def _set_section(
         title=f"Transaction set {visible(transaction_set.code)} {visible(transaction_set.control_number)}".rstrip(),
         level=3,
         name=visible(f"{rules.name if rules is not None else ''} {number}".strip()),
-        facts=(("segments", str(wire.count)), ("bytes", f"{transaction_set.start} to {transaction_set.end}")),
+        facts=(
+            ("segments", str(wire.count)),
+            ("bytes", f"{transaction_set.start} to {transaction_set.end}"),
+            ("lines", "" if transaction_set.place is None else "wrapped at a fixed width, joined here"),
+        ),
         findings=tuple(whole),
         segments=tuple(lines),
         total=wire.count,

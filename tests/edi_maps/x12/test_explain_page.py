@@ -165,6 +165,15 @@ def test_a_finding_stands_at_its_element_and_the_top_of_the_page_leads_to_it():
     assert rows[rows.index(finding.above) - 1] is tree.ids["1.6.2"]
 
 
+def test_the_top_says_which_set_a_finding_is_about_when_there_are_several():
+    broken = transaction_set("BEG*00*SA*PO-1**2026", *ORDER[1:], number="0002")
+    other = transaction_set(ORDER[0], "PO1*1*x*EA", ORDER[2], number="0003")
+    tree = parsed(wire(interchange(*transaction_set(*ORDER), *broken, *other, sets=3)))
+    listed = [each.text for each in tree.ids["findings"].above.all("li")]
+    assert listed[0].endswith("is not a date. Transaction set 850 0002")
+    assert listed[1].endswith("must be. Transaction set 850 0003")
+
+
 def test_every_finding_is_listed_at_the_top_and_shown_once():
     tree = of("850_seven_faults")
     listed = [link.attributes["href"][1:] for link in tree.ids["findings"].above.all("a")]
@@ -190,6 +199,13 @@ def test_the_bytes_are_shown_as_they_came_with_what_cannot_be_seen_written_out()
     data = document("BEG*00*SA*PO\x1b[2J-1**20260924", "PO1*1* 5 *EA", "CTT*1").replace(b"~\n", b"~\r\n")
     lines = [line.text for line in next(parsed(data).root.all("ol")).all("code")]
     assert lines[1:3] == ["BEG*00*SA*PO\\x1b[2J-1**20260924~\\r\\n", "PO1*1* 5 *EA~\\r\\n"]
+
+
+def test_a_hard_wrapped_file_says_that_its_lines_are_joined():
+    plain = document(*ORDER).replace(b"\n", b"")
+    tree = parsed(b"\n".join(plain[at : at + 80] for at in range(0, len(plain), 80)))
+    assert "wrapped at a fixed width, joined here" in tree.ids["set1"].text
+    assert next(tree.root.all("li")).text == "1ST*850*0001~"
 
 
 def test_what_a_partner_sent_never_becomes_part_of_the_page():
@@ -300,6 +316,15 @@ def test_of_many_sets_those_with_findings_are_shown_when_the_page_is_full():
     assert shown[-1].startswith("Transaction set 850 0551")
     assert "199 more transaction sets not shown: the page is full." in tree.root.text
     assert "1 rejected" in tree.root.text
+
+
+def test_many_sets_with_findings_make_no_endless_page():
+    lines = [f"PO1*{number}*5*EA*4.25**BP*NM-{number}" for number in range(1, 21)]
+    sets = [transaction_set("BEG*00*SA*PO-1**2026", *lines, number=f"{number:04d}") for number in range(1, 401)]
+    html = page(wire(interchange(*itertools.chain(*sets), sets=400)))
+    assert len(html) < 8_000_000
+    assert "The record is not shown: the page is full." in html
+    assert "Transaction set 850 0400" in html
 
 
 @pytest.mark.parametrize(
