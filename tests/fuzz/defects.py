@@ -151,7 +151,7 @@ def _line_feed_for_both(case: Case, _error: StockError) -> bool:
 
 def _after_a_line_break(case: Case, error: StockError) -> bool:
     """A segment was not found because of a line break in it, so what follows in its set is not, or the trailer is missing."""
-    of_its_trailer = error.code == "023" or error.words.startswith("Unterminated")
+    of_its_trailer = error.code == "023" or error.words.startswith("Unterminated") or "trailer" in error.words
     return (of_its_trailer or error.code in {"1", "3"}) and any(
         other.code == "1" and _line_break(case, other) and (of_its_trailer or _before(other, error))
         for other in case.opinion.errors
