@@ -177,6 +177,7 @@ class _Writer:
         default_factory=list
     )  #: with their anchors and what they are about
     title: str = ""  #: of the section at hand
+    sections: int = 0
     sets: int = 0
     room: int = MAX_ALL_FIELDS  #: for fields
     values: int = 0  #: elements numbered so far, see ``_marked``
@@ -185,9 +186,12 @@ class _Writer:
         tag = f"h{section.level + 1}"
         name, badge = "", ""
         self.title = section.title
+        self.sections += 1
+        key = f"i{self.sections}"
         if section.level == 3:
             self.sets += 1
-            name = f' id="set{self.sets}"'
+            key = str(self.sets)
+            name = f' id="set{key}"'
             badge = f" {_badge(section.verdict)}"
         document = f' <span class="name">{_text(section.name)}</span>' if section.name else ""
         facts = "".join(
@@ -201,7 +205,7 @@ class _Writer:
             items = "".join(f"<li {self.finding(found)}</li>\n" for found in section.findings)
             parts.append(f'<ul class="whole">\n{items}</ul>\n')
         if section.segments or section.record is not None:
-            parts.append(_Panes(self, section, self.sets).html())
+            parts.append(_Panes(self, section, key).html())
         elif section.total:
             parts.append(f'<p class="cut">{_counted(section.total, "segment")} not shown.</p>\n')
         if section.opinion is not None:
@@ -237,7 +241,7 @@ class _Row:
 class _Panes:
     """One set, three ways."""
 
-    def __init__(self, writer: _Writer, section: Section, key: int) -> None:
+    def __init__(self, writer: _Writer, section: Section, key: str) -> None:
         self.writer = writer
         self.section = section
         self.key = key

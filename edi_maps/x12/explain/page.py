@@ -188,8 +188,8 @@ def _interchange_section(interchange: Interchange, limits: Limits) -> Section:
         ),
         findings=tuple(interchange.findings),
         segments=tuple(
-            _segment_line(segment, (), limits, pieces=segment.raw.split(marks.element))
-            for segment in interchange.acknowledgments[: limits.of_set]
+            _segment_line(replace(segment, position=number), (), limits, pieces=segment.raw.split(marks.element))
+            for number, segment in enumerate(interchange.acknowledgments[: limits.of_set], start=1)
         ),
         total=len(interchange.acknowledgments),
         separator=visible(marks.element),

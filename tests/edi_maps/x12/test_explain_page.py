@@ -13,7 +13,7 @@ from edi_maps.x12 import read
 from edi_maps.x12.explain import PAGE_LIMITS, as_html, explain
 from edi_maps.x12.explain.html import style
 
-from .documents import FIXTURES, ORDER, document, interchange, transaction_set, wire
+from .documents import FIXTURES, ISA, ORDER, document, interchange, transaction_set, wire
 
 VOID = {"meta", "br", "wbr"}
 
@@ -148,6 +148,14 @@ def test_what_an_acknowledgment_says_is_linked_and_put_into_words():
     assert said.text == "code6AK403"
     [element] = tree.linked(said)
     assert "6 it holds a character that is not allowed" in element.text
+
+
+def test_interchange_acknowledgments_have_places_of_their_own():
+    about = ["TA1*000000417*260924*1030*A*000", "TA1*000000418*260924*1030*R*006"]
+    tree = parsed(wire([ISA, *about, *interchange(*transaction_set(*ORDER))[1:]]))
+    assert tree.repeated == []
+    assert tree.ids["i1.2.5"].text == "TA105Interchange note006 they do not know the sender"
+    assert "not shown" not in tree.root.text
 
 
 # -- findings
