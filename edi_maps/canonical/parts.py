@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import suppress
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
@@ -280,6 +281,6 @@ class Document(Record):
     extra: dict[str, JsonValue] = {}
 
     @property
+    @abstractmethod
     def business_number(self) -> str:
         """What people call this document by: the number of the order, the shipment, the invoice …"""
-        raise NotImplementedError

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Finding, Severity, Verdict, finding
 from edi_maps.x12.acknowledgment_codes import interchange_note
+from edi_maps.x12.interchange_header import header_at, is_header, isa_findings, next_header
 from edi_maps.x12.received_acknowledgments import FunctionalAcknowledgment
 from edi_maps.x12.segments import (
     BLANKS,
@@ -30,20 +31,14 @@ from edi_maps.x12.segments import (
     places,
     tidy_end,
 )
+from edi_maps.x12.window import MAX_BYTES, PADDING, Window, content
 
 #: Bounds of one file. Above them reading stops with a finding, so that no input costs unbounded time or memory.
-MAX_BYTES: Final = 32 * 1024 * 1024  #: of a file that is read at once, and of one transaction set
 MAX_SEGMENTS: Final = 250_000  #: of one transaction set
 MAX_INTERCHANGES: Final = 10_000
 MAX_SETS: Final = 100_000  #: of one interchange
 MAX_GROUPS: Final = 10_000  #: of one interchange; of TA1 as many
 MAX_STRAYS: Final = 100  #: segments outside sets that get a finding of their own
-
-#: How much of a file is looked at in one go.
-WINDOW: Final = 1024 * 1024
-
-#: Characters of ISA01 to ISA16.
-ISA_WIDTHS: Final = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,199 +165,6 @@ def events(source: bytes | BinaryIO) -> Iterator[SetEnd | Interchange]:
     yield from _Scanner(source).events()
 
 
-# -- finding where an interchange starts and how it is delimited
-
-#: What may pad a file without meaning anything: blanks, NUL, the end-of-file mark of DOS, a byte order mark.
-_PADDING: Final = BLANKS + "\x00\x1a\xef\xbb\xbf"
-_WITHOUT_PADDING: Final = str.maketrans("", "", _PADDING)
-
-
-def _content(text: str, start: int, stop: int) -> int:
-    """How many bytes of ``text[start:stop]`` are more than padding."""
-    return len(text[start:stop].translate(_WITHOUT_PADDING)) if start < stop else 0
-
-
-_ISA: Final = re.compile(r"(?<![0-9A-Za-z])ISA(?=[^0-9A-Za-z \r\n])")
-
-
-def _next_header(text: str, at: int) -> int:
-    """Index of the next ISA segment from ``at`` on, -1 when there is none. "ISA" inside data is not one."""
-    while found := _ISA.search(text, at):
-        if _is_header(text, found.start()):
-            return found.start()
-        at = found.end()
-    return -1
-
-
-def _is_header(text: str, at: int) -> bool:
-    """Whether the ISA at ``at`` starts a header: sixteen elements fill 106 bytes, 260 leaves room for padding that is too wide."""
-    separator = text[at + 3 : at + 4]
-    return bool(separator) and not separator.isalnum() and text.count(separator, at, at + 260) >= 12
-
-
-def _may_delimit(character: str) -> bool:
-    return bool(character) and not character.isalnum() and character not in " \r\n"
-
-
-def _unwrapped(text: str) -> tuple[str, Callable[[int], int] | None]:
-    """Undo a hard wrap at a fixed column that ignores segments, as mainframe jobs do at 79 or 80.
-
-    Returns:
-        The text, and the function from an index in it to the byte offset in the file; None when it is not wrapped.
-    """
-    at = _next_header(text, 0)
-    first = re.compile(r"\r?\n").search(text, at) if at == 0 else None
-    if first is None or not 40 <= first.start() < 105:
-        return text, None
-    width, newline = first.start(), first.group()
-    lines = text.split(newline)
-    while lines and not lines[-1]:
-        lines.pop()
-    if len(lines) < 3 or any(len(line) != width for line in lines[:-1]) or len(lines[-1]) > width:
-        return text, None
-    return "".join(lines), lambda index: index + index // width * len(newline)
-
-
-@dataclass(slots=True)
-class _Header:
-    elements: list[str]  #: "ISA", then ISA01 … as far as sent, padding kept
-    delimiters: Delimiters
-    end: int  #: index behind the terminator
-    findings: list[Finding]
-
-
-def _header(text: str, at: int, offset: int) -> _Header:
-    """Read the ISA segment at ``at`` with the delimiters it declares, by its fixed width or else by its separators."""
-    separator = text[at + 3]
-    fixed = text[at : at + 106]
-    elements = fixed[:105].split(separator)
-    if tuple(map(len, elements[1:])) == ISA_WIDTHS and "\n" not in fixed[:105]:
-        component = elements[16]
-        end = at + 106
-        terminator = fixed[105:]
-    else:
-        elements, component, terminator, end = _loose_header(text, at, separator)
-    findings: list[Finding] = []
-    if terminator in {" ", "\r"} and (newline := re.compile(r" *\r?\n").match(text, end - 1)):
-        terminator, end = "\n", newline.end()  # CR LF, or a blank in front of it, ends the lines of this file
-    elif terminator >= "\xc2" and (tail := re.compile(r"[\x80-\xbf]{1,3}").match(text, end)):
-        terminator, end = terminator + tail.group(), tail.end()  # one character of UTF-8
-    for name, value, others in (
-        ("element separator", separator, ()),
-        ("segment terminator", terminator, (separator,)),
-        ("component separator", component, (separator, terminator)),
-    ):
-        if name == "component separator" and (not value or value.isalnum()):
-            continue  # ISA16 was left out, or is a placeholder: nothing in the interchange is composite
-        if reason := _unfit(value, *others):
-            findings.append(
-                finding("delimiter_invalid", segment="ISA", offset=offset, which=name, value=value, reason=reason)
-            )
-    version = elements[12].strip() if len(elements) > 12 else ""
-    repetition = elements[11].strip() if len(elements) > 11 else ""
-    repeats = version.isdigit() and version >= "00402" and len(repetition) == 1 and _may_delimit(repetition)
-    return _Header(
-        elements,
-        Delimiters(
-            element=separator,
-            segment=terminator,
-            component=component,
-            repetition=repetition if repeats and repetition not in (separator, component, terminator) else None,
-        ),
-        end,
-        findings,
-    )
-
-
-def _unfit(value: str, *others: str) -> str:
-    """Why a character cannot delimit, '' when it can."""
-    if not value or value == " ":
-        return "it is blank"
-    if value.isalnum() and value.isascii():
-        return "letters and digits are data"
-    if value in {".", "-"}:
-        return "it occurs in numbers"
-    return "it is used for two things" if value in others else ""
-
-
-def _loose_header(text: str, at: int, separator: str) -> tuple[list[str], str, str, int]:
-    """Elements, component separator, terminator and end of an ISA that is not of fixed width.
-
-    What follows gives the terminator away: it is what stands before the next GS, TA1, ISB, ST or IEA.
-    """
-    following = re.compile(rf"(?<![0-9A-Za-z])(?:GS|TA1|ISB|ST|IEA){re.escape(separator)}").search(
-        text, at + 20, at + 600
-    )
-    stop = following.start() if following else min(len(text), at + 200)
-    header = text[at:stop]
-    body = header.rstrip(BLANKS)
-    pieces = body.split(separator)
-    last = pieces[16] if len(pieces) > 16 else ""
-    newline = "\n" if "\n" in header[len(body) :] else "\r" if "\r" in header[len(body) :] else ""
-    if len(last) >= 2:
-        terminator, component = last[1], last[0]
-        if terminator >= "\xc2" and len(last) > 2:
-            newline = ""
-    elif len(last) == 1 and newline and not _ends_lines(text, stop, last):
-        terminator, component = newline, last
-    elif len(last) == 1:
-        terminator, component = last, ""
-    else:  # ISA16 was left out: the terminator sticks to the last element there is
-        terminator = body[-1:] if not body[-1:].isalnum() and body[-1:] != separator else newline
-        component = ""
-        if terminator != newline:
-            pieces[-1] = pieces[-1][:-1]
-    pieces = [piece.replace("\r", "").replace("\n", "") for piece in pieces[:17]]
-    if len(pieces) == 17:
-        pieces[16] = component
-    end = at + len(body)
-    if terminator and terminator == newline:
-        end = text.index(newline, end) + 1
-    return pieces, component, terminator, end
-
-
-def _ends_lines(text: str, at: int, character: str) -> bool:
-    """Whether the line at ``at`` ends with ``character``: then that, not the newline, is the terminator."""
-    return text[at : at + 200].partition("\n")[0].rstrip(BLANKS).endswith(character)
-
-
-# -- the window on a file
-
-
-class _Text:
-    """The part of a file that is looked at, as latin-1: an index in ``text`` and ``base`` make a byte offset."""
-
-    def __init__(self, source: bytes | BinaryIO) -> None:
-        self.text = ""
-        self.base = 0
-        self.complete = False
-        self.place: Callable[[int], int] | None = None  #: for a hard-wrapped file, which is read at once
-        if isinstance(source, bytes):
-            self._more = None
-            self.text, self.complete = source.decode("latin-1"), True
-        else:
-            self._more = source.read
-            self.more(0)
-        if self._wrapped():
-            while not self.complete and len(self.text) <= MAX_BYTES:
-                self.more(0)
-            self.text, self.place = _unwrapped(self.text)
-
-    def more(self, keep: int) -> None:
-        """Drop what stands before index ``keep`` and read on."""
-        chunk = b"" if self._more is None else self._more(WINDOW)
-        self.complete = not chunk
-        self.text = self.text[keep:] + chunk.decode("latin-1")
-        self.base += keep
-
-    def offset(self, index: int) -> int:
-        """The byte offset of an index."""
-        return self.base + index if self.place is None else self.place(index)
-
-    def _wrapped(self) -> bool:
-        return _unwrapped(self.text[:WINDOW])[1] is not None
-
-
 # -- reading
 
 
@@ -384,7 +186,7 @@ class _Scanner:
 
     def __init__(self, source: bytes | BinaryIO) -> None:
         self.too_large = isinstance(source, bytes) and len(source) > MAX_BYTES
-        self.window = _Text(b"" if self.too_large else source)
+        self.window = Window(b"" if self.too_large else source)
         self.last: Interchange | None = None  #: complete, but for what may be found behind it
         self.count = 0
 
@@ -398,25 +200,25 @@ class _Scanner:
             return
         at, skipped, skipped_at = 0, 0, window.offset(0)
         while True:
-            start = _next_header(window.text, at)
+            start = next_header(window.text, at)
             if start < 0 and not window.complete:
                 # A header may begin in the last bytes and go on in the next ones.
                 keep = max(at, len(window.text) - 260)
-                if self.last is None and not self.count and _HEADLESS.match(window.text.lstrip(_PADDING)):
+                if self.last is None and not self.count and _HEADLESS.match(window.text.lstrip(PADDING)):
                     keep = 0
                     if len(window.text) > MAX_BYTES:
                         break
-                skipped += _content(window.text, at, keep)
+                skipped += content(window.text, at, keep)
                 window.more(keep)
                 at = 0 if keep else at
                 continue
             if start >= 0 and not window.complete and len(window.text) - start < 1_000:
-                skipped += _content(window.text, at, start)
+                skipped += content(window.text, at, start)
                 window.more(start)
                 at = 0
                 continue
             stop = start if start >= 0 else len(window.text)
-            skipped += _content(window.text, at, stop)
+            skipped += content(window.text, at, stop)
             if self.last is not None:
                 if start < 0 and skipped:
                     self.last.findings.append(finding("bytes_outside_interchange", offset=skipped_at, count=skipped))
@@ -454,7 +256,7 @@ class _Scanner:
 class _Reader:
     """Reads one interchange from ``at`` on, and leaves ``at`` behind it."""
 
-    def __init__(self, window: _Text, at: int) -> None:
+    def __init__(self, window: Window, at: int) -> None:
         self.window = window
         self.at = at
         self.interchange = Interchange(start=window.offset(at), end=window.offset(at))
@@ -479,7 +281,7 @@ class _Reader:
         self.first_break = 0
 
     def read_interchange(self) -> Iterator[SetEnd]:
-        header = _header(self.window.text, self.at, self.interchange.start)
+        header = header_at(self.window.text, self.at, self.interchange.start)
         interchange = self.interchange
         interchange.delimiters = header.delimiters
         interchange.findings += header.findings
@@ -490,7 +292,7 @@ class _Reader:
         interchange.date, interchange.time = values[9], values[10]
         interchange.version, interchange.control_number = values[12], values[13]
         interchange.wants_ta1, interchange.usage = values[14] == "1", values[15]
-        interchange.findings += _isa_findings(elements, values, interchange.start)
+        interchange.findings += isa_findings(elements, values, interchange.start)
         self.at = header.end
         if any(found.code == "delimiter_invalid" for found in header.findings):
             self.skip()
@@ -505,7 +307,7 @@ class _Reader:
 
     def skip(self) -> None:
         """Pass over an interchange whose separators cannot be: to where the next one starts."""
-        while (stop := _next_header(self.window.text, self.at)) < 0 and not self.window.complete:
+        while (stop := next_header(self.window.text, self.at)) < 0 and not self.window.complete:
             self.window.more(max(self.at, len(self.window.text) - 260))
             self.at = 0
         self.at = stop if stop >= 0 else len(self.window.text)
@@ -514,7 +316,7 @@ class _Reader:
         """File every segment up to IEA, the next ISA or the end; the text of a set is passed over in one go."""
         window, terminator = self.window, self.interchange.delimiters.segment
         found = self.next_control(self.at, here=True)
-        while found is not None and not (found[1] == "ISA" and _is_header(window.text, found.start(1))):
+        while found is not None and not (found[1] == "ISA" and is_header(window.text, found.start(1))):
             start = found.start(1)
             end = window.text.find(terminator, start)
             end = end if end >= 0 else len(window.text)
@@ -875,37 +677,6 @@ _GS_RULES: Final = {
     8: (re.compile(r".{1,12}"), "a version"),
 }
 
-_ISA_RULES: Final = {
-    9: (re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII), "a date, YYMMDD"),
-    10: (re.compile(r"(?:[01]\d|2[0-3])[0-5]\d", re.ASCII), "a time, HHMM"),
-    12: (re.compile(r"\d{5}", re.ASCII), "a version of five digits"),
-    14: (re.compile(r"[01]"), "0 or 1"),
-    15: (re.compile(r"[IPT]"), "P, T or I"),
-}
-
-
-def _isa_findings(elements: list[str], values: list[str], offset: int) -> list[Finding]:
-    findings: list[Finding] = []
-    for element, expected in enumerate(ISA_WIDTHS, start=1):
-        if len(elements[element]) != expected:
-            length = len(elements[element])
-            findings.append(
-                finding("isa_width", segment="ISA", element=element, offset=offset, length=length, expected=expected)
-            )
-            break  # one finding says it: when one element is off, the whole header is
-    for element, (pattern, words) in _ISA_RULES.items():
-        if not pattern.fullmatch(values[element]):
-            findings.append(
-                finding(
-                    "isa_value", segment="ISA", element=element, offset=offset, value=values[element], expected=words
-                )
-            )
-    if not re.fullmatch(r"[0-9]{1,9}", values[13]):
-        findings.append(
-            finding("interchange_control_number_invalid", segment="ISA", element=13, offset=offset, value=values[13])
-        )
-    return findings
-
 
 def _number(text: str) -> int | None:
     """A count or control number as the number it is: zeros in front do not matter. None: it is none."""
@@ -932,11 +703,11 @@ _HEADLESS: Final = re.compile(
 )
 
 
-def _headless(window: _Text) -> Interchange | _Reader:
+def _headless(window: Window) -> Interchange | _Reader:
     """A file that has no ISA: an interchange that says why it cannot be read, or else the reader for it, with the delimiters that
     its first GS or ST shows."""
     text = window.text
-    start = len(text) - len(text.lstrip(_PADDING))
+    start = len(text) - len(text.lstrip(PADDING))
     if start == len(text) and not window.base:
         return _unreadable("unreadable", reason="it is empty")
     found = None if window.base else _HEADLESS.match(text, start, start + 400)

@@ -10,14 +10,12 @@ from typing import Any, Final
 
 from edi_maps.canonical import Condition, Discrepancy, ReceivedLine
 from edi_maps.mapping import Codes
-from edi_maps.x12.elements import TYPES
+from edi_maps.x12.elements import read_number, write_number
 from edi_maps.x12.extraction import Reader
 from edi_maps.x12.map_sheets import sheet
 
 #: Where the quantities in question stand; unit and condition follow each.
 _QUANTITIES: Final = (6, 9, 12, 15, 18)
-
-_NUMBER: Final = TYPES["number"]
 
 
 def conclude(data: dict[str, Any], reader: Reader) -> None:
@@ -69,7 +67,7 @@ def prepare(data: dict[str, Any]) -> None:
             if code is None:
                 raise ValueError(f"lines.{number}.discrepancies.{index}.code is needed for RCD{at + 2:02d}")
             quantity = discrepancy.get("quantity")
-            values = (_NUMBER.encode(quantity) if quantity is not None else "", discrepancy.get("unit", ""), code)
+            values = (write_number(quantity) if quantity is not None else "", discrepancy.get("unit", ""), code)
             for element, value in enumerate(values, at):
                 if value and not _says(extra.get(_address(element)), value):
                     extra[_address(element)] = value
@@ -99,9 +97,8 @@ def _discrepancy_at(left: dict[str, Any], at: int) -> Discrepancy | None:
     quantity, unit, code = (left.get(_address(element)) for element in range(at, at + 3))
     if not isinstance(code, str):
         return None
-    assert _NUMBER.decode is not None  # noqa: S101 - numbers are decoded
     try:
-        amount = _NUMBER.decode(quantity) if quantity is not None else None
+        amount = read_number(quantity) if quantity is not None else None
     except (ValueError, TypeError):
         return None
     base = unit[0] if isinstance(unit, list) and unit else unit

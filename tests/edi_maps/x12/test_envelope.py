@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edi_maps.x12 import envelope
+from edi_maps.x12 import window
 from edi_maps.x12.envelope import scan
 
 from .documents import ISA, ORDER, codes, document, interchange, transaction_set, wire
@@ -272,7 +272,7 @@ def test_junk_around_interchanges_is_counted():
         b"ISA*" * 500_000,
         b"ISA" * 1_000_000,
         wire([ISA]) * 12_000,
-        b" " * (envelope.MAX_BYTES + 1),
+        b" " * (window.MAX_BYTES + 1),
     ],
     ids=["segments", "sets", "segment", "elements", "headers", "no header", "interchanges", "bytes"],
 )
