@@ -152,7 +152,7 @@ def peak(path):
 
 
 def test_memory_does_not_grow_with_the_number_of_sets(tmp_path, monkeypatch):
-    monkeypatch.setattr("edi_maps.x12.envelope.WINDOW", 4_096)  # far less than each of these files
+    monkeypatch.setattr("edi_maps.x12.window.WINDOW", 4_096)  # far less than each of these files
     paths = [tmp_path / "few.edi", tmp_path / "more.edi", tmp_path / "most.edi"]
     for path, count in zip(paths, (10, 500, 2_000), strict=True):
         path.write_bytes(orders(count))
