@@ -291,6 +291,63 @@ REASONS: Final[Mapping[str, Reason]] = {
         runbook="The receipt names the cause, mostly a certificate or a MIC that differs. The same bytes will be refused "
         "again until that is mended; then retry.",
     ),
+    "receipt_overdue": Reason(
+        title="Supplier's receipt is overdue",
+        team=_O,
+        hours=4,
+        choices=(_CLOSE,),
+        runbook="The supplier's server took the message and the receipt it owes us by a request of its own has not come in the "
+        "agreed time. The same bytes are sent again by the retry schedule, and the case settles itself when a receipt comes. Ask "
+        "the supplier whether its receipts can reach our address.",
+    ),
+    "receipt_unmatched": Reason(
+        title="Receipt that proves nothing",
+        team=_O,
+        hours=24,
+        choices=(_CLOSE,),
+        runbook="It is for no message of ours, is not signed as agreed, or names no usable MIC; the words are below. Nothing was "
+        "changed by it. One that repeats points at a certificate that was renewed on one side only, or at somebody forging.",
+    ),
+    "receipt_contradicts": Reason(
+        title="Second receipt says something else",
+        team=_O,
+        hours=4,
+        choices=(_CLOSE,),
+        runbook="The first receipt counts and nothing was changed. Both are kept. Ask the supplier which of the two is right; "
+        "when the message did not arrive after all, have the ERP release the order again.",
+    ),
+    "receipt_undeliverable": Reason(
+        title="Our receipt cannot be delivered",
+        team=_O,
+        hours=4,
+        choices=(_RETRY, _CLOSE),
+        runbook="The supplier asked for its receipt at an address of its own and that address does not take it. The message "
+        "itself is stored and goes on; the supplier will send it again until the receipt arrives. Check the address, then retry.",
+    ),
+    "receipt_address": Reason(
+        title="Receipt wanted at an address that is not agreed",
+        team=_O,
+        hours=8,
+        choices=(_CLOSE,),
+        runbook="Nothing was stored and nothing was sent there: anybody can write an address into a header. When it is the "
+        "supplier's, enter its scheme, host and port at the AS2 link, and ask for the message again.",
+    ),
+    "certificate_expiring": Reason(
+        title="Certificate expires soon",
+        team=_O,
+        hours=72,
+        choices=(_CLOSE,),
+        runbook="Ours: make the next key and certificate, send it to the partners and enter the day we begin to use it. Theirs: "
+        "ask for the next one and add it beside the old; both are accepted meanwhile.",
+    ),
+    "certificate_expired": Reason(
+        title="Certificate has expired",
+        team=_O,
+        hours=2,
+        choices=(_CLOSE,),
+        runbook="What arrives under it is refused, or accepted with a warning for the days of grace the AS2 link grants. Ask for "
+        "the successor today.",
+    ),
     "transport_failed": Reason(
         title="Message cannot be sent",
         team=_O,

@@ -198,7 +198,8 @@ RETRY_SCHEDULE_MIN = {
     "translate": [0.1, 0.5, 1],
     "apply": [0.1, 0.5, 1],
     "erp": [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, *[10] * 46],  # about 8 hours: planned ERP outages are that long
-    "partner": [0.1, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300],
+    "partner": [0.1, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300],  # about 25 hours; a partner's link may say otherwise
+    "receipt": [0.1, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300],
 }
 #: A delivery whose worker died this often is poison: dead letter, its neighbours go on.
 POISON_AFTER = int(_number("GATEWAY_POISON_AFTER", 3, least=1))

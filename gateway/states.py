@@ -1,7 +1,7 @@
 """The state machines, and the only code that writes a ``state``.
 
 Transmission  received → stored → answered | refused          (in)
-              prepared → receipted | rejected                 (out)
+              prepared → sent → receipted | rejected          (out)
 Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
 Delivery      pending ⇄ sending ⇄ in_doubt → delivered | dead → cancelled
 Case          open → resolved                    Order   open ⇄ cancelled, open → closed
@@ -36,7 +36,8 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
     Transmission: {
         _T.RECEIVED: frozenset({_T.STORED, _T.REFUSED}),
         _T.STORED: frozenset({_T.ANSWERED}),
-        _T.PREPARED: frozenset({_T.RECEIPTED, _T.REJECTED}),
+        _T.PREPARED: frozenset({_T.SENT, _T.RECEIPTED, _T.REJECTED}),
+        _T.SENT: frozenset({_T.RECEIPTED, _T.REJECTED}),
     },
     Document: {
         _D.RECEIVED: frozenset({_D.TRANSLATED, _D.REJECTED}),
@@ -47,10 +48,11 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
         _D.REJECTED: frozenset({_D.REPLAYED, _D.DISCARDED}),
     },
     Delivery: {
-        _V.PENDING: frozenset({_V.SENDING, _V.CANCELLED}),
+        # A receipt that comes by a request of its own settles a delivery nobody holds at that moment.
+        _V.PENDING: frozenset({_V.SENDING, _V.DELIVERED, _V.DEAD, _V.CANCELLED}),
         _V.SENDING: frozenset({_V.SENDING, _V.PENDING, _V.IN_DOUBT, _V.DELIVERED, _V.DEAD}),
-        _V.IN_DOUBT: frozenset({_V.SENDING, _V.DEAD, _V.CANCELLED}),
-        _V.DEAD: frozenset({_V.PENDING, _V.CANCELLED}),
+        _V.IN_DOUBT: frozenset({_V.SENDING, _V.DELIVERED, _V.DEAD, _V.CANCELLED}),
+        _V.DEAD: frozenset({_V.PENDING, _V.DELIVERED, _V.CANCELLED}),
     },
     ExceptionCase: {CaseState.OPEN: frozenset({CaseState.RESOLVED})},
     Order: {

@@ -192,8 +192,7 @@ def _as2_terms(row: models.As2Link, now: datetime) -> profiles.As2Terms:
         our_decryption=ours.accepted(CertificateRole.ENCRYPT),
         their_signing=theirs.accepted(CertificateRole.SIGN),
         their_encryption=theirs.in_use(CertificateRole.ENCRYPT),
-        verify_tls=row.verify_tls,
-        timeout_s=float(row.timeout_s),
+        http=profiles.HttpTerms(timeout_s=float(row.timeout_s), verify_tls=row.verify_tls),
         max_bytes=row.max_megabytes * _MEGABYTE,
     )
 

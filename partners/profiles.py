@@ -43,6 +43,14 @@ class FunctionalAck(StrEnum):
     NONE = "none"
 
 
+class Algorithms(StrEnum):
+    """How strong the cryptography of an AS2 link must be, whoever sends."""
+
+    MODERN = "modern"  #: AES-GCM, RSA-OAEP, SHA-256 and better
+    SECURE = "secure"  #: AES, SHA-256 and better
+    LEGACY = "legacy"  #: 3DES and SHA-1 as well, for a partner that can do no better
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRef:
     """One X.509 certificate and, when it is ours, the decrypted private key. Keys are never shown in ``repr``."""
@@ -50,6 +58,19 @@ class CertificateRef:
     fingerprint: str  #: SHA-256, hex
     certificate_pem: bytes
     private_key_pem: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTerms:
+    """How what we post reaches a partner's server."""
+
+    timeout_s: float = 30.0  #: for one whole exchange
+    verify_tls: bool = True
+    authorities_pem: bytes = b""  #: certificates trusted instead of the system's authorities; empty: the system's
+    client_certificate: CertificateRef | None = None  #: ours, with its key, for servers that ask for one
+    proxy_url: str = ""  #: http://host:port; empty: none
+    user: str = ""  #: HTTP Basic; empty: none
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +83,27 @@ class As2Terms:
     signed: bool = True
     encrypted: bool = True
     compressed: bool = False  #: outbound only; inbound both are read
-    digest: str = "sha256"  #: sha256, sha384, sha512
-    cipher: str = "aes256_cbc"
+    compressed_after_signing: bool = False  #: the signature is compressed too; with ``compressed`` only
+    algorithms: Algorithms = Algorithms.SECURE  #: demanded inbound; what follows must be among them
+    digest: str = "sha256"  #: sha256, sha384, sha512; sha1 on a legacy link
+    cipher: str = "aes256_cbc"  #: a name of ``transports/as2/algorithms.py``; des_ede3_cbc on a legacy link
+    signature_scheme: str = "pkcs1v15"  #: of our RSA key: pkcs1v15 or pss; an EC key signs with ECDSA
+    key_transport: str = "pkcs1v15"  #: pkcs1v15, oaep_sha1, oaep_sha256, oaep_sha384, oaep_sha512
+    all_recipients: bool = False  #: encrypt for every certificate of ``their_encryption``, not for the first alone
+    as2_version: str = "1.2"  #: 1.2 or 1.3
     signed_mdn: bool = True
+    async_mdn: bool = False  #: we ask for receipts by a request of their own, at ``our_url``
+    our_url: str | None = None  #: where partners reach our AS2 door; needed for asynchronous receipts only
+    mdn_timeout: timedelta = timedelta(minutes=76)  #: an asynchronous receipt that is not there by then is missed
+    retry_minutes: tuple[float, ...] = ()  #: pauses between tries; empty: ``settings.RETRY_SCHEDULE_MIN``
+    receipt_origins: tuple[str, ...] = ()  #: scheme://host:port our asynchronous receipts may go to, besides ``url``'s
+    private_network: bool = False  #: those may have private addresses: the partner is in a network of ours
     our_signing: tuple[CertificateRef, ...] = ()  #: with keys; the first signs
     our_decryption: tuple[CertificateRef, ...] = ()  #: with keys; all are tried
     their_signing: tuple[CertificateRef, ...] = ()  #: any of these may have signed
     their_encryption: tuple[CertificateRef, ...] = ()  #: the first encrypts
-    verify_tls: bool = True
-    timeout_s: float = 30.0
+    their_tls: tuple[CertificateRef, ...] = ()  #: one of them must stand before every request; empty: none is asked for
+    http: HttpTerms = HttpTerms()
     max_bytes: int = 25 * 1024 * 1024
 
 

@@ -15,6 +15,7 @@ class DeliveryKind(StrEnum):
     APPLY = "apply"  #: a translated document, to the order book
     ERP = "erp"  #: an applied document, to the ERP
     PARTNER = "partner"  #: a prepared transmission, to the partner
+    RECEIPT = "receipt"  #: an asynchronous MDN, to the partner
 
 
 class DeliveryState(StrEnum):

@@ -19,6 +19,9 @@ class TransmissionState(StrEnum):
     ANSWERED = "answered"  #: translated; what it said is in documents, functional acknowledgment included
     REFUSED = "refused"  #: failed at the door; kept for staff, holds no duplicate key
     PREPARED = "prepared"  #: ours: bytes and Message-ID fixed before the first try
+    SENT = (
+        "sent"  #: ours: taken by the partner's server; of a message the receipt is awaited, of a receipt nothing more
+    )
     RECEIPTED = "receipted"  #: ours: a valid receipt says the partner has it
     REJECTED = "rejected"  #: ours: the partner's receipt says no
 
@@ -55,14 +58,20 @@ class Transmission(models.Model):
     partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="transmissions")
     state = models.CharField(max_length=16, default=TransmissionState.RECEIVED.value)
     message_id = models.CharField(max_length=998, blank=True)  #: AS2 Message-ID or REST Idempotency-Key
-    format = models.CharField(max_length=16)  #: "x12", "portal_json" or "canonical_json"
+    format = models.CharField(max_length=16)  #: "x12", "portal_json", "canonical_json"; "mdn"; "file": kept as it is
     sheet = models.CharField(max_length=32, blank=True)  #: for portal_json: whose shape
     content_type = models.CharField(max_length=255, blank=True)
     file_name = models.CharField(max_length=255, blank=True)  #: metadata only, never a path
     headers = StorableJSONField(default=dict)
     raw = models.ForeignKey(Blob, models.PROTECT, related_name="+")  #: as it was on the wire
     payload = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)  #: unwrapped; null: never got so far
+    #: Ours, over AS2: exactly what the MIC of the receipt is over, for proving years later what was received.
+    covered = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)
     digests = models.JSONField(default=dict)  #: algorithm → base64 of what the MIC covers
+    #: How it was protected and by whose certificate: fingerprints and names of algorithms, see ``pipeline/evidence.py``.
+    evidence = StorableJSONField(default=dict)
+    #: The message this belongs to: of a receipt what it is for, of an attachment what it came in.
+    about = models.ForeignKey("self", models.PROTECT, related_name="belongings", null=True)
     answer_status = models.PositiveSmallIntegerField(null=True)
     answer_headers = StorableJSONField(default=dict)
     answer = models.ForeignKey(Blob, models.PROTECT, related_name="+", null=True)

@@ -99,6 +99,7 @@ _WHAT: Final = {
     DeliveryKind.APPLY: "Checking against the order book",
     DeliveryKind.ERP: "Delivery to the ERP",
     DeliveryKind.PARTNER: "Delivery to the supplier",
+    DeliveryKind.RECEIPT: "Delivery of a receipt",
 }
 
 

@@ -7,13 +7,11 @@ first receipt).
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,21 +20,14 @@ from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from gateway import exception_queue, order_book, outbox, states
 from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Transient
 from gateway.models import (
-    Blob,
     Delivery,
     DeliveryKind,
     DeliveryState,
     Document,
     DocumentState,
-    Transmission,
-    TransmissionState,
 )
-from gateway.pipeline import apply, release, translate
-from gateway.transports import as2, http
-from gateway.transports.errors import InDoubt as NoAnswer
-from gateway.transports.errors import Refused, Unreachable
+from gateway.pipeline import apply, release, send, translate
 from partners import directory
-from partners.profiles import As2Terms
 
 log = logging.getLogger(__name__)
 
@@ -98,46 +89,6 @@ def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
         _arrived_in_erp(claim, document, submitted.erp_ref or "")
 
 
-def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
-    """Post a prepared transmission to its partner over AS2 and read the receipt."""
-    transmission = claim.delivery.transmission
-    if transmission is None or transmission.payload is None:
-        raise ValueError(f"{claim.delivery} names no transmission")
-    terms = directory.profile(transmission.partner_id).as2
-    if terms is None or terms.url is None:
-        outbox.bury(claim, "the partner has no AS2 address: enter its URL, then retry")
-        return
-    if not transmission.message_id:
-        _fix_bytes(transmission, terms)
-    try:
-        answer = http.post(
-            terms.url,
-            transmission.headers,
-            transmission.raw.content,
-            timeout_s=min(terms.timeout_s, settings.LEASE.total_seconds() / 2),
-            verify_tls=terms.verify_tls,
-        )
-    except Unreachable as error:
-        outbox.retry(claim, str(error), in_doubt=claim.doubtful)
-        return
-    except NoAnswer as error:
-        outbox.retry(claim, str(error), in_doubt=True)
-        return
-    except Refused as error:
-        outbox.bury(claim, str(error))
-        return
-    if answer.status in _RETRY_STATUS or answer.status >= 500:
-        outbox.retry(claim, f"HTTP {answer.status}", in_doubt=answer.status >= 500)
-    elif answer.status >= 300:
-        outbox.bury(claim, f"HTTP {answer.status}: the partner's server refuses the message")
-    else:
-        _read_receipt(claim, transmission, terms, answer)
-
-
-#: Request time-out, too early, too many requests: the partner says "again, later".
-_RETRY_STATUS: Final = frozenset({408, 425, 429})
-
-
 def _submission(delivery: Delivery, document: Document) -> Submission:
     """What the ERP gets: the document as it is, an answer to orders in the orders' own terms."""
     record = canonical.load(document.record)
@@ -187,78 +138,9 @@ def _refused_by_erp(claim: outbox.Claim, document: Document, refused: Permanent 
         )
 
 
-def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
-    """Sign and encrypt once: id, bytes and digests are kept before the first byte leaves, and every repeat is the same."""
-    if transmission.payload is None:
-        raise ValueError(f"{transmission} has no payload")
-    message_id = f"<{transmission.uid}@{_domain(terms.our_name)}>"
-    message = as2.build_message(
-        transmission.payload.content,
-        terms=terms,
-        message_id=message_id,
-        content_type=transmission.content_type,
-        file_name=transmission.file_name,
-        subject=f"{terms.our_name} to {terms.their_name}",
-    )
-    with transaction.atomic():
-        kept = Transmission.objects.filter(pk=transmission.pk, message_id="").update(
-            message_id=message_id,
-            headers=dict(message.headers),
-            raw=Blob.put(message.body),
-            digests={name: base64.b64encode(digest).decode() for name, digest in message.digests.items()},
-        )
-    if not kept:
-        log.info("transmission=%s was prepared by another worker", transmission.pk)
-    transmission.refresh_from_db()
-
-
-def _domain(name: str) -> str:
-    """Our AS2 name as the right side of a Message-ID."""
-    return "".join(mark if mark.isalnum() else "-" for mark in name.lower()).strip("-") or "gateway"
-
-
-def _read_receipt(claim: outbox.Claim, transmission: Transmission, terms: As2Terms, answer: http.HttpAnswer) -> None:
-    receipt = as2.read_mdn(
-        answer.headers,
-        answer.body,
-        message_id=transmission.message_id,
-        digests={name: base64.b64decode(value) for name, value in transmission.digests.items()},
-        terms=terms,
-    )
-    if receipt.verdict is as2.Verdict.INVALID:
-        # Accepted by HTTP without a receipt that proves it: sent again as it is, the partner answers a repeat alike.
-        outbox.retry(claim, f"no valid receipt: {receipt.text}", in_doubt=True)
-        return
-    with transaction.atomic():
-        evidence: dict[str, Any] = {"answer": Blob.put(answer.body), "answer_headers": dict(answer.headers)}
-        if receipt.verdict is as2.Verdict.REJECTED:
-            outbox.bury(claim, f"the partner's receipt rejects it: {receipt.text}")
-            states.advance(
-                transmission, TransmissionState.REJECTED, reason=receipt.text, answer_status=answer.status, **evidence
-            )
-            exception_queue.open_case(
-                "receipt_rejected",
-                summary=f"The partner's receipt rejects {transmission.file_name}: {receipt.text}"[:255],
-                fingerprint=f"receipt_rejected:{transmission.uid}",
-                detail={"why": receipt.text, "message_id": transmission.message_id},
-                partner_id=transmission.partner_id,
-                document=claim.delivery.document,
-                order=claim.delivery.document.order if claim.delivery.document else None,
-                transmission=transmission,
-                delivery=claim.delivery,
-            )
-            return
-        outbox.finish(claim, transmission.message_id)
-        states.advance(
-            transmission, TransmissionState.RECEIPTED, reason=receipt.text, answer_status=answer.status, **evidence
-        )
-        for document in transmission.documents.filter(state=DocumentState.TRANSLATED):
-            states.advance(document, DocumentState.RELAYED)
-
-
 _HANDLERS: Final[dict[DeliveryKind, Callable[..., None]]] = {
     DeliveryKind.TRANSLATE: translate.run,
     DeliveryKind.APPLY: apply.run,
     DeliveryKind.ERP: to_erp,
-    DeliveryKind.PARTNER: to_partner,
+    DeliveryKind.PARTNER: send.to_partner,
 }

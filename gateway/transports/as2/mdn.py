@@ -60,6 +60,7 @@ class Receipt:
     verdict: Verdict
     text: str  #: for staff: the partner's disposition, or why it proves nothing
     mic_algorithm: str | None = None  #: of the MIC that agreed; None unless delivered or warning
+    signer_fingerprint: str | None = None  #: of the pinned certificate that signed it; None: not signed, or not proved
 
 
 # ------------------------------------------------------------------------------------------------------------ build
@@ -154,15 +155,15 @@ def read_mdn(
         UnusableTerms: a certificate of the terms cannot be used.
     """
     try:
-        report, signed = _report_of(headers, body, terms)
+        report, signer = _report_of(headers, body, terms)
         fields = _notification(report)
         if bare_id(field(fields, b"original-message-id").decode("latin-1")) != bare_id(message_id):
             return Receipt(verdict=Verdict.INVALID, text="the MDN is for another message")
         kind, level, said = _disposition(fields)
-        if terms.signed_mdn and not signed:
+        if terms.signed_mdn and signer is None:
             return Receipt(verdict=Verdict.INVALID, text=f"a signed MDN was asked for; unsigned, it says: {said}")
         if kind == "failed" or level in {"error", "failure"}:
-            return Receipt(verdict=Verdict.REJECTED, text=said)
+            return Receipt(verdict=Verdict.REJECTED, text=said, signer_fingerprint=signer)
         if kind != "processed":
             return Receipt(verdict=Verdict.INVALID, text=f"a disposition that says neither yes nor no: {said}")
         value, _comma, spelling = field(fields, b"received-content-mic").decode("latin-1").partition(",")
@@ -170,30 +171,30 @@ def read_mdn(
         if not value or algorithm is None or algorithm not in digests:
             return Receipt(verdict=Verdict.INVALID, text=f"no usable Received-Content-MIC beside: {said}")
         if not hmac.compare_digest(base64.b64decode("".join(value.split()), validate=True), digests[algorithm]):
-            return Receipt(
-                verdict=Verdict.REJECTED, text=f"the MIC differs: the partner received something else ({said})"
-            )
+            text = f"the MIC differs: the partner received something else ({said})"
+            return Receipt(verdict=Verdict.REJECTED, text=text, signer_fingerprint=signer)
         verdict = Verdict.WARNING if level else Verdict.DELIVERED
-        return Receipt(verdict=verdict, text=said, mic_algorithm=algorithm)
+        return Receipt(verdict=verdict, text=said, mic_algorithm=algorithm, signer_fingerprint=signer)
     except (Rejected, MalformedRequest) as exc:
         return Receipt(verdict=Verdict.INVALID, text=exc.why)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as exc:
         return Receipt(verdict=Verdict.INVALID, text=f"the MDN cannot be read: {str(exc)[:200]}")
 
 
-def _report_of(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> tuple[Entity, bool]:
-    """The multipart/report, and whether a pinned certificate signed it."""
+def _report_of(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> tuple[Entity, str | None]:
+    """The multipart/report, and the fingerprint of the pinned certificate that signed it."""
     span = Span.over(body)
     content_type = (value_of(headers, "Content-Type") or "").encode("latin-1")
     entity = Entity(b"Content-Type: " + content_type + b"\r\n", span, span)
-    signed = entity.media_type == b"multipart/signed"
-    if signed:
+    signer = None
+    if entity.media_type == b"multipart/signed":
         pinned = [identity(ref) for ref in terms.their_signing]
         content, signature = signed_parts(entity.body, parameters(content_type).get(b"boundary", b""))
-        entity = Entity.read(verify(content, bytes(Entity.read(signature).content()), pinned).octets)
+        good = verify(content, bytes(Entity.read(signature).content()), pinned)
+        entity, signer = Entity.read(good.octets), good.signer.fingerprint
     if entity.media_type != b"multipart/report":
         raise ValueError("there is no multipart/report in the answer")
-    return entity, signed
+    return entity, signer
 
 
 def _notification(report: Entity) -> bytes:

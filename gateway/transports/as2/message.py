@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import StrEnum
@@ -68,6 +68,9 @@ class Outgoing:
     headers: dict[str, str]
     body: bytes
     message_id: str  #: in brackets, as it stands in the headers
+    covered: bytes = field(repr=False)  #: what the MIC of the receipt is over
+    signed_with: str | None  #: fingerprint of our certificate; None: not signed
+    encrypted_for: tuple[str, ...]  #: fingerprints of the partner's certificates; empty: not encrypted
     digests: dict[str, bytes]  #: by "sha1", "sha256", "sha384", "sha512": over what the receipt's MIC is over
 
 
@@ -96,15 +99,18 @@ def build_message(
     covered = part.octets() if terms.signed or terms.encrypted or terms.compressed else part.body
     if terms.compressed:
         part = _pkcs7_part("compressed-data", "smime.p7z", compress(part.octets()))
+    signed_with: str | None = None
+    encrypted_for: tuple[str, ...] = ()
     if terms.signed:
         if terms.digest not in SECURE_DIGESTS:
             raise UnusableTerms(f"the digest {terms.digest!r} is none of {', '.join(SECURE_DIGESTS)}")
         signer = first_of(terms.our_signing, "our signing certificate")
-        covered = part.octets()
+        covered, signed_with = part.octets(), signer.fingerprint
         signature = sign(digest_of(terms.digest, covered), signer, algorithm=terms.digest, at=now)
         part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
     if terms.encrypted:
         recipient = first_of(terms.their_encryption, "the partner's encryption certificate")
+        encrypted_for = (recipient.fingerprint,)
         kind = "authEnveloped-data" if terms.cipher.endswith("gcm") else "enveloped-data"
         part = _pkcs7_part(kind, "smime.p7m", encrypt(part.octets(), recipient, cipher=terms.cipher))
     identifier = bracketed(message_id)
@@ -124,8 +130,19 @@ def build_message(
         headers["Disposition-Notification-Options"] = (
             f"signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, {digest}"
         )
-    digests = {algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS}
-    return Outgoing(headers=headers, body=b"".join(part.body), message_id=identifier, digests=digests)
+    if terms.async_mdn:
+        if terms.our_url is None:
+            raise UnusableTerms("our own AS2 address is missing: asynchronous receipts have nowhere to come to")
+        headers["Receipt-Delivery-Option"] = printable(terms.our_url, "our AS2 address")
+    return Outgoing(
+        headers=headers,
+        body=b"".join(part.body),
+        message_id=identifier,
+        covered=b"".join(covered),
+        signed_with=signed_with,
+        encrypted_for=encrypted_for,
+        digests={algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS},
+    )
 
 
 def _document_fields(content_type: str, file_name: str | None) -> tuple[tuple[str, str], ...]:
