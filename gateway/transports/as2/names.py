@@ -30,27 +30,44 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """The three headers every AS2 request carries."""
+class Pair:
+    """The two headers every AS2 request carries, a receipt as much as a message."""
 
     as2_from: str  #: unquoted
     as2_to: str  #: unquoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names(Pair):
+    """The three headers every AS2 message carries."""
+
     message_id: str  #: as received, brackets and all
 
 
-def request_names(headers: Mapping[str, str]) -> Names:
-    """Read AS2-From, AS2-To and Message-ID, before anything else is looked at.
+def request_pair(headers: Mapping[str, str]) -> Pair:
+    """Read AS2-From and AS2-To, before anything else is looked at; a receipt may come without a Message-ID.
 
     Raises:
         MalformedRequest: one is missing, repeated, too long or not printable ASCII, or the headers as a whole are too
             many or too long.
     """
     bounded(headers)
-    return Names(
+    return Pair(
         as2_from=unquoted(_required(headers, "AS2-From"), "AS2-From"),
         as2_to=unquoted(_required(headers, "AS2-To"), "AS2-To"),
-        message_id=_message_id(_required(headers, "Message-ID")),
     )
+
+
+def request_names(headers: Mapping[str, str]) -> Names:
+    """Read AS2-From, AS2-To and Message-ID.
+
+    Raises:
+        MalformedRequest: one is missing, repeated, too long or not printable ASCII, or the headers as a whole are too
+            many or too long.
+    """
+    pair = request_pair(headers)
+    message_id = _message_id(_required(headers, "Message-ID"))
+    return Names(as2_from=pair.as2_from, as2_to=pair.as2_to, message_id=message_id)
 
 
 def _required(headers: Mapping[str, str], name: str) -> str:
