@@ -103,7 +103,8 @@ def advance(
         setattr(row, name, also[name])
     if computed:
         row.refresh_from_db(fields=computed)
-    events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **(note or {}))
+    sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission) else {}
+    events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **sealed, **(note or {}))
 
 
 def advance_all(

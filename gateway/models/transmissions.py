@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from enum import StrEnum
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
-from gateway.models.fields import StorableJSONField
+from gateway.models.fields import StorableJSONField, storable
 
 
 class TransmissionState(StrEnum):
@@ -90,6 +91,24 @@ class Transmission(models.Model):
 
     def __str__(self) -> str:
         return f"transmission {self.pk} ({self.channel} {self.direction})"
+
+    def seal(self) -> str:
+        """SHA-256, hex, over what would be shown in a dispute: ids, headers and digests; the bytes by their own hashes.
+
+        The audit trail notes it with every state, so that a later change of this row does not pass for what was exchanged.
+        """
+        shown = {
+            "message_id": self.message_id,
+            "headers": self.headers,
+            "raw": self.raw_id,
+            "payload": self.payload_id,
+            "covered": self.covered_id,
+            "digests": self.digests,
+            "answer_status": self.answer_status,
+            "answer_headers": self.answer_headers,
+            "answer": self.answer_id,
+        }
+        return hashlib.sha256(json.dumps(storable(shown), sort_keys=True).encode()).hexdigest()
 
 
 class Interchange(models.Model):
