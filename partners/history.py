@@ -1,0 +1,66 @@
+"""Every certificate a link ever had, ended and expired ones too: for proving old exchanges, never for new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from partners.keystore import KeystoreError
+from partners.models import Certificate
+from partners.profiles import CertificateRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCertificate:
+    """One certificate as it stands in its row."""
+
+    id: int  #: primary key
+    ref: CertificateRef  #: with its private key when it is ours and the key still opens
+    subject: str
+    not_before: datetime
+    not_after: datetime
+    used_until: datetime | None  #: when a person ended it; None: nobody has
+
+    def was_good_at(self, moment: datetime) -> bool:
+        """Whether it was valid at ``moment`` and not taken out of use before."""
+        return self.not_before <= moment <= self.not_after and (self.used_until is None or moment < self.used_until)
+
+
+def certificates_of(partner_id: int) -> list[KeptCertificate]:
+    """The partner's certificates, the newest first."""
+    return [_kept(row) for row in Certificate.objects.filter(partner=partner_id).order_by("-not_before", "-pk")]
+
+
+def own_certificates() -> list[KeptCertificate]:
+    """Those of all our identities, the newest first: a link may have changed its identity since."""
+    rows = Certificate.objects.filter(partner=None).select_related("private_key").order_by("-not_before", "-pk")
+    return [_kept(row) for row in rows]
+
+
+def ids_of(fingerprints: set[str]) -> dict[str, int]:
+    """Primary keys by fingerprint, for links to pages; what is in no row is left out."""
+    rows = Certificate.objects.filter(fingerprint__in=fingerprints).order_by("pk")
+    return dict(rows.values_list("fingerprint", "pk"))
+
+
+def _kept(row: Certificate) -> KeptCertificate:
+    return KeptCertificate(
+        id=row.pk,
+        ref=CertificateRef(
+            fingerprint=row.fingerprint,
+            certificate_pem=row.certificate_pem.encode("ascii"),
+            private_key_pem=_key(row),
+        ),
+        subject=row.subject,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        used_until=row.active_until,
+    )
+
+
+def _key(row: Certificate) -> bytes | None:
+    """The private key in clear; None when there is none or its wrapping key was lost: what it opened stays closed."""
+    try:
+        return row.sealed_key.reveal() if row.sealed_key else None
+    except KeystoreError:
+        return None
