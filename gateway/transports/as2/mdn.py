@@ -15,7 +15,7 @@ from typing import Final
 from gateway.transports.as2.algorithms import digest_called, digest_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected
-from gateway.transports.as2.headers import printable, value_of
+from gateway.transports.as2.headers import is_printable, printable, value_of
 from gateway.transports.as2.mime import (
     Entity,
     Part,
@@ -27,12 +27,14 @@ from gateway.transports.as2.mime import (
     signed_parts,
     split,
 )
-from gateway.transports.as2.names import bare_id, new_message_id, request_names
+from gateway.transports.as2.names import MAX_MESSAGE_ID, bare_id, new_message_id, request_names
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
 from gateway.transports.as2.signatures import sign, verify
 from partners.profiles import As2Terms
 
 _MAX_PARTS: Final = 20
+#: Of a request, to see whether it is an MDN.
+_MAX_LOOK_BYTES: Final = 256 * 1024
 _NO_REQUEST: Final = ReceiptRequest(signed=False, micalgs=(), delivery_url=None)
 
 
@@ -181,26 +183,62 @@ def read_mdn(
         return Receipt(verdict=Verdict.INVALID, text=f"the MDN cannot be read: {str(exc)[:200]}")
 
 
+def original_message_id(headers: Mapping[str, str], body: bytes) -> str | None:
+    """The Message-ID that a request names when it is an MDN; nothing of it is verified.
+
+    For looking the message up, which ``read_mdn`` then judges. A request is an MDN when a multipart/report for a
+    disposition notification is all of it, or the first part of a multipart/signed. Never raises for what came.
+
+    Returns:
+        The id as it stands there; empty when the MDN names none that could be ours; None when this is no MDN.
+    """
+    try:
+        entity = Entity.of_http(headers, body)
+        # The beginning is enough: a receipt is short, and an order of 100 MB must not be searched for what it is.
+        start = Span(entity.body.buffer, entity.body.start, min(entity.body.end, entity.body.start + _MAX_LOOK_BYTES))
+        entity = Entity(entity.head, start, start)
+        if entity.media_type == b"multipart/signed":
+            entity = Entity.read(split(start, _boundary(entity), most=_MAX_PARTS).parts[0])
+        if not _is_report(entity):
+            return None
+    except (ValueError, IndexError, MalformedRequest):
+        return None
+    try:
+        named = field(_notification(entity), b"original-message-id").decode("latin-1")
+    except (ValueError, IndexError):
+        return ""
+    return named if len(named) <= MAX_MESSAGE_ID and is_printable(named) else ""
+
+
+def _is_report(entity: Entity) -> bool:
+    """A report-type is demanded by RFC 6522 and left out by some; another one is another kind of report."""
+    if entity.media_type != b"multipart/report":
+        return False
+    kind = parameters(entity.field(b"content-type")).get(b"report-type", b"disposition-notification")
+    return kind.lower() == b"disposition-notification"
+
+
+def _boundary(entity: Entity) -> bytes:
+    return parameters(entity.field(b"content-type")).get(b"boundary", b"")
+
+
 def _report_of(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> tuple[Entity, str | None]:
     """The multipart/report, and the fingerprint of the pinned certificate that signed it."""
-    span = Span.over(body)
-    content_type = (value_of(headers, "Content-Type") or "").encode("latin-1")
-    entity = Entity(b"Content-Type: " + content_type + b"\r\n", span, span)
+    entity = Entity.of_http(headers, body)
     signer = None
     if entity.media_type == b"multipart/signed":
         pinned = [identity(ref) for ref in terms.their_signing]
-        content, signature = signed_parts(entity.body, parameters(content_type).get(b"boundary", b""))
+        content, signature = signed_parts(entity.body, _boundary(entity))
         good = verify(content, bytes(Entity.read(signature).content()), pinned)
         entity, signer = Entity.read(good.octets), good.signer.fingerprint
-    if entity.media_type != b"multipart/report":
+    if not _is_report(entity):
         raise ValueError("there is no multipart/report in the answer")
     return entity, signer
 
 
 def _notification(report: Entity) -> bytes:
     """The fields of the one disposition-notification."""
-    boundary = parameters(report.field(b"content-type")).get(b"boundary", b"")
-    parts = [Entity.read(span) for span in split(report.body, boundary, most=_MAX_PARTS).parts]
+    parts = [Entity.read(span) for span in split(report.body, _boundary(report), most=_MAX_PARTS).parts]
     found = [part for part in parts if part.media_type == b"message/disposition-notification"]
     if len(found) != 1:
         raise ValueError(f"{len(found)} disposition notifications")

@@ -17,7 +17,7 @@ from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.compression import compress, inflate
 from gateway.transports.as2.envelopes import decrypt, encrypt
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected, UnusableTerms
-from gateway.transports.as2.headers import printable, value_of
+from gateway.transports.as2.headers import printable
 from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, parameters, signed_parts
 from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
@@ -197,7 +197,7 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
         )
     opening = _Opening(terms)
     try:
-        entity = opening.open(_outermost(headers, body))
+        entity = opening.open(Entity.of_http(headers, body))
         mic, algorithm = opening.mic(entity, receipt)
         return Received(
             message_id=names.message_id,
@@ -212,23 +212,11 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
         )
     except Rejected as rejected:
         raise opening.told(rejected) from None
+    except MalformedRequest as malformed:
+        raise opening.told(Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, malformed.why)) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as exc:
         why = f"reading: {type(exc).__name__}: {str(exc)[:200]}"
         raise opening.told(Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, why)) from None
-
-
-def _outermost(headers: Mapping[str, str], body: bytes) -> Entity:
-    """The HTTP body as an entity: only these headers describe it, and none of them is protected by a signature."""
-    head = b""
-    for name in ("Content-Type", "Content-Transfer-Encoding", "Content-Disposition"):
-        try:
-            value = value_of(headers, name)
-        except MalformedRequest as exc:
-            raise Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, exc.why) from None
-        if value is not None:
-            head += f"{name}: {value}\r\n".encode("latin-1")
-    span = Span.over(body)
-    return Entity(head, span, span)
 
 
 class _Opening:

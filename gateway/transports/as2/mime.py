@@ -10,11 +10,12 @@ import base64
 import quopri
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.transports.as2.der import Octets
+from gateway.transports.as2.headers import value_of
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELD_BYTES: Final = 8 * 1024
@@ -22,6 +23,7 @@ MAX_BOUNDARY: Final = 256
 #: Lines that begin like a boundary and are none, before we give up on a body.
 MAX_NEAR_MISSES: Final = 10_000
 _BLANK_LINE: Final = b"\r\n\r\n"
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,27 @@ class Entity:
             raise ValueError("MIME: the header has no end")
         head = bytes(whole.buffer[whole.start : end + 2])
         return cls(head, Span(whole.buffer, end + len(_BLANK_LINE), whole.end), whole)
+
+    @classmethod
+    def of_http(cls, headers: Mapping[str, str], body: bytes) -> Entity:
+        """The body of a request or an answer: only these three headers describe it, and no signature protects them.
+
+        HTTP needs no transfer encoding. Some products use base64 all the same, which is undone here; others repeat the
+        header of the part inside, and their body is no base64.
+
+        Raises:
+            MalformedRequest: one of the headers is repeated or too long.
+        """
+        head = b""
+        is_base64 = (value_of(headers, "Content-Transfer-Encoding") or "").lower() == "base64"
+        if is_base64 and not body.translate(None, _BASE64):
+            body = base64.b64decode(body)
+        for name in ("Content-Type", "Content-Transfer-Encoding", "Content-Disposition"):
+            value = value_of(headers, name)
+            if value is not None and not (is_base64 and name == "Content-Transfer-Encoding"):
+                head += f"{name}: {value}\r\n".encode("latin-1")
+        span = Span.over(body)
+        return cls(head, span, span)
 
     def field(self, name: bytes) -> bytes:
         return field(self.head, name)

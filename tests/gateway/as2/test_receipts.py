@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,16 @@ from typing import Any
 import pytest
 from asn1crypto import cms
 
-from gateway.transports.as2 import Outgoing, Receipt, Verdict, build_mdn, build_message, read_mdn, receive
+from gateway.transports.as2 import (
+    Outgoing,
+    Receipt,
+    Verdict,
+    build_mdn,
+    build_message,
+    original_message_id,
+    read_mdn,
+    receive,
+)
 from gateway.transports.as2.names import unquoted
 from tests.gateway.as2.conftest import EDI, Link
 from tests.gateway.as2.handmade import Openssl, headers, signed
@@ -223,6 +233,87 @@ def test_a_disposition_altered_after_signing_is_noticed(link: Link, order: Outgo
 )
 def test_an_answer_that_is_no_mdn_proves_nothing(judged, content_type, body):
     assert judged(body, content_type, signed_mdn=False).verdict is Verdict.INVALID
+
+
+# -------------------------------------------------------------------------------------- which message is it about
+def test_a_receipt_that_comes_by_its_own_request_names_its_message(link: Link, order: Outgoing):
+    for options in (order.headers, {**order.headers, "Disposition-Notification-Options": ""}):
+        mdn = build_mdn(options, terms=link.supplier, mic=None, text="ok")
+        assert original_message_id(mdn.headers, mdn.body) == "<po-1@acme>"
+
+
+@pytest.mark.parametrize("signature", [b"garbage", NOBODY])
+def test_whose_signature_it_is_does_not_matter_for_the_name(signature):
+    assert (
+        original_message_id({"content-TYPE": SIGNED_TYPE.replace("multipart/signed", "Multipart/SIGNED")}, b"") is None
+    )
+    body = signed(report("processed").replace(b"multipart/report", b"Multipart/Report"), signature)
+    assert original_message_id({"content-TYPE": SIGNED_TYPE}, body) == "<po-1@acme>"
+
+
+def test_a_whole_receipt_in_base64_is_read(link: Link, openssl, supplier_key, order):
+    content = report("processed", mic_line(order))
+    body = base64.encodebytes(signed(content, openssl.sign(content, supplier_key)))
+    request = {"Content-Type": SIGNED_TYPE, "Content-Transfer-Encoding": "base64"}
+    assert original_message_id(request, body) == "<po-1@acme>"
+    got = read_mdn(request, body, message_id="po-1@acme", digests=order.digests, terms=link.buyer)
+    assert got.verdict is Verdict.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "report_type", ["", "; report-type=disposition-notification", '; Report-Type="Disposition-Notification"']
+)
+def test_the_kind_of_report_may_be_left_out(report_type):
+    _head, _blank, body = report("processed").partition(b"\r\n\r\n")
+    assert original_message_id({"Content-Type": f"multipart/report{report_type}; boundary=RR"}, body) == "<po-1@acme>"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("", b""),
+        ("application/edi-x12", report("processed")),
+        ("application/pkcs7-mime", b"\x30\x80"),
+        ("multipart/report; report-type=delivery-status; boundary=RR", report("processed").partition(b"\r\n\r\n")[2]),
+        ("multipart/signed", b""),
+        (SIGNED_TYPE, b""),
+        (SIGNED_TYPE, b"--BB--\r\n"),
+        (SIGNED_TYPE, signed(b"Content-Type: application/edi-x12\r\n\r\n" + EDI, b"")),
+        (SIGNED_TYPE, signed(b"Content-Type: text/plain\r\n\r\nno\r\n--BB\r\n" + report("processed"), b"")),
+        (SIGNED_TYPE, signed(b"Content-Type: a\r\nContent-Type: multipart/report\r\n\r\n", b"")),
+        ("multipart/\u20ac", b""),
+    ],
+)
+def test_a_message_is_no_receipt(content_type, body):
+    assert original_message_id({"Content-Type": content_type}, body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--RR--",
+        report("processed", notifications=0).partition(b"\r\n\r\n")[2],
+        report("processed", notifications=2).partition(b"\r\n\r\n")[2],
+        report("processed").replace(b"Original-Message-ID", b"X-Other").partition(b"\r\n\r\n")[2],
+        report("processed", message_id="a\0b").partition(b"\r\n\r\n")[2],
+        report("processed", message_id="<" + "x" * 300 + ">").partition(b"\r\n\r\n")[2],
+        report("processed", message_id="ä").partition(b"\r\n\r\n")[2],
+        report("processed", "Original-Message-ID: <2@acme>\r\n").partition(b"\r\n\r\n")[2],
+    ],
+)
+def test_a_receipt_that_names_no_message_is_still_a_receipt(body):
+    content_type = "multipart/report; report-type=disposition-notification; boundary=RR"
+    assert original_message_id({"Content-Type": content_type}, body) == ""
+
+
+def test_a_large_message_is_not_searched_for_what_it_is():
+    """Only its beginning is looked at; the 64 MB behind would cost tens of milliseconds each."""
+    body = signed(b"Content-Type: application/edi-x12\r\n\r\n" + b"\r\n--BBx" * (8 * 1024 * 1024), b"")
+    begun = time.process_time()
+    for _message in range(100):
+        assert original_message_id({"Content-Type": SIGNED_TYPE}, body) is None
+    assert time.process_time() - begun < 5
 
 
 # ------------------------------------------------------------------------------------------------------------- ours
