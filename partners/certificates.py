@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,22 +43,40 @@ class CertificateFacts:
     public_key: PublicKey = field(repr=False)
 
 
-def read(data: bytes) -> CertificateFacts:
+def read(data: bytes, *, for_tls: bool = False) -> CertificateFacts:
     """Read one certificate, PEM or DER.
+
+    Args:
+        for_tls: it identifies a client of HTTPS; otherwise it is for AS2 messages, which a web server's is not.
 
     Raises:
         CertificateError: not one certificate, a key too weak or of a kind AS2 does not use, or made for TLS only.
     """
-    try:
-        return _facts(_parse(data))
-    except CertificateError:
-        raise
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
-        # Much of a certificate is decoded only when it is asked for, so any of the questions may find it malformed.
-        raise CertificateError(
-            "This is not a certificate we can read. Send X.509 as PEM (it begins with '-----BEGIN CERTIFICATE-----') "
-            "or DER (.cer, .crt), with an RSA key; not a PKCS#7 or PKCS#12 container."
-        ) from None
+    with _malformed_refused():
+        certificate = _parse(data)
+        if not for_tls:
+            _refuse_tls_only(certificate)
+        return _facts(certificate)
+
+
+def read_authorities(data: bytes) -> str:
+    """Read the certificates of one or more authorities (PEM), or of a server that signed its own.
+
+    Returns:
+        The same as plain PEM, without the text around it and without repetitions.
+
+    Raises:
+        CertificateError: not a list of certificates.
+    """
+    _refuse_too_large(data, "certificates")
+    _refuse_private_key(data)
+    with _malformed_refused():
+        found = dict.fromkeys(
+            certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+            for certificate in x509.load_pem_x509_certificates(data)
+            if certificate.public_key() is not None  # decoded only now; a malformed one raises
+        )
+        return "".join(found)
 
 
 def read_private_key(data: bytes, *, password: str = "") -> PrivateKey:
@@ -65,8 +85,7 @@ def read_private_key(data: bytes, *, password: str = "") -> PrivateKey:
     Raises:
         CertificateError: no private key, wrong password, or too weak.
     """
-    if len(data) > LARGEST_FILE_BYTES:
-        raise CertificateError(f"The file has {len(data):,} bytes; a private key has a few thousand. Send only that.")
+    _refuse_too_large(data, "a private key")
     key = _load_private_key(data, password, checked=False)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise CertificateError("The private key is neither RSA nor an elliptic curve. Use RSA with 2048 bits or more.")
@@ -156,14 +175,37 @@ def _refuse_incoherent(numbers: rsa.RSAPrivateNumbers) -> None:
         raise CertificateError("The private key is damaged: its numbers do not belong together. Export it again.")
 
 
-def _parse(data: bytes) -> x509.Certificate:
+def _refuse_too_large(data: bytes, what: str) -> None:
     if len(data) > LARGEST_FILE_BYTES:
-        raise CertificateError(f"The file has {len(data):,} bytes; a certificate has a few thousand. Send only that.")
+        has = "have" if what.endswith("s") else "has"
+        raise CertificateError(f"The file has {len(data):,} bytes; {what} {has} a few thousand. Send only that.")
+
+
+def _refuse_private_key(data: bytes) -> None:
     if b"PRIVATE KEY-----" in data:
         raise CertificateError(
             "This holds a private key. A certificate alone is wanted here; if a partner sent you its private key, "
             "ask for a new pair: the old one is no longer private."
         )
+
+
+@contextmanager
+def _malformed_refused() -> Iterator[None]:
+    try:
+        yield
+    except CertificateError:
+        raise
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
+        # Much of a certificate is decoded only when it is asked for, so any of the questions may find it malformed.
+        raise CertificateError(
+            "This is not a certificate we can read. Send X.509 as PEM (it begins with '-----BEGIN CERTIFICATE-----') "
+            "or DER (.cer, .crt), with an RSA key; not a PKCS#7 or PKCS#12 container."
+        ) from None
+
+
+def _parse(data: bytes) -> x509.Certificate:
+    _refuse_too_large(data, "a certificate")
+    _refuse_private_key(data)
     if b"-----BEGIN" not in data:
         return x509.load_der_x509_certificate(data)
     found = x509.load_pem_x509_certificates(data)
@@ -182,7 +224,6 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
             "Ask for a certificate with an RSA key of 2048 bits or more."
         )
     algorithm = _checked_algorithm(public_key)
-    _refuse_tls_only(certificate)
     return CertificateFacts(
         pem=certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),

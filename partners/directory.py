@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from partners import models, profiles
-from partners.models import ApiKey, Certificate, OwnIdentity, TradingPartner
+from partners.models import ApiKey, Certificate, OwnIdentity, TradingPartner, grammar
 from partners.models.api_key import digest_of, prefix_of
 from partners.models.choices import ApiEnvironment, CertificateRole
 from partners.profiles import CertificateRef, Profile
@@ -107,7 +107,7 @@ def _find(where: Mapping[str, str | int | bool], now: datetime | None) -> Profil
     if any(isinstance(value, str) and not value.isprintable() for value in where.values()):
         return None
     rows = TradingPartner.objects.filter(**where)
-    partner = rows.select_related("x12__own_identity", "as2__own_identity", "ack").first()
+    partner = rows.select_related("x12__own_identity", "as2__own_identity", "as2__http_password", "ack").first()
     return None if partner is None else _profile(partner, now or timezone.now())
 
 
@@ -172,7 +172,7 @@ def _ack_terms(row: models.AckTerms) -> profiles.AckTerms:
 
 def _as2_terms(row: models.As2Link, now: datetime) -> profiles.As2Terms:
     ours, theirs = _Certificates(now), _Certificates(now)
-    rows = Certificate.objects.accepted(now).select_related("private_key")
+    rows = Certificate.objects.accepted(now, grace=timedelta(days=row.expired_grace_days)).select_related("private_key")
     for certificate in rows.filter(Q(partner=row.partner_id) | Q(own_identity=row.own_identity_id)):
         if certificate.partner_id is not None:
             theirs.add(certificate)
@@ -185,15 +185,43 @@ def _as2_terms(row: models.As2Link, now: datetime) -> profiles.As2Terms:
         signed=row.signed,
         encrypted=row.encrypted,
         compressed=row.compressed,
+        compressed_after_signing=row.compressed_after_signing,
+        algorithms=profiles.Algorithms(row.algorithms),
         digest=row.digest,
         cipher=row.cipher,
+        signature_scheme=row.signature_scheme,
+        key_transport=row.key_transport,
+        all_recipients=row.all_recipients,
+        as2_version=row.as2_version,
         signed_mdn=row.signed_mdn,
+        async_mdn=row.async_mdn,
+        our_url=row.own_identity.as2_url or None,
+        mdn_timeout=timedelta(minutes=row.mdn_timeout_minutes),
+        retry_minutes=grammar.retry_minutes(row.retry_minutes),
+        receipt_origins=grammar.origins(row.receipt_origins),
+        private_network=row.private_network,
         our_signing=ours.in_use(CertificateRole.SIGN),
         our_decryption=ours.accepted(CertificateRole.ENCRYPT),
         their_signing=theirs.accepted(CertificateRole.SIGN),
         their_encryption=theirs.in_use(CertificateRole.ENCRYPT),
-        http=profiles.HttpTerms(timeout_s=float(row.timeout_s), verify_tls=row.verify_tls),
+        their_tls=theirs.accepted(CertificateRole.TLS) if row.demand_client_certificate else None,
+        http=_http_terms(row, ours),
         max_bytes=row.max_megabytes * _MEGABYTE,
+    )
+
+
+def _http_terms(row: models.As2Link, ours: _Certificates) -> profiles.HttpTerms:
+    password: models.HttpPassword | None = getattr(row, "http_password", None)
+    presented = ours.in_use(CertificateRole.TLS) if row.present_client_certificate else ()
+    return profiles.HttpTerms(
+        timeout_s=float(row.timeout_s),
+        verify_tls=row.verify_tls,
+        authorities_pem=row.authorities_pem.encode("ascii"),
+        presents_certificate=row.present_client_certificate,
+        client_certificate=presented[0] if presented else None,
+        proxy_url=row.proxy_url,
+        user=row.http_user,
+        password=password.reveal().decode() if password and row.http_user else "",
     )
 
 
@@ -210,15 +238,15 @@ class _Certificates:
             fingerprint=row.fingerprint,
             certificate_pem=row.certificate_pem.encode("ascii"),
             private_key_pem=key.reveal() if key else None,
+            expired=row.not_after < self._now,
         )
         self._rows.append((row, ref))
 
     def accepted(self, role: CertificateRole) -> tuple[CertificateRef, ...]:
         """What may arrive: everything with that role, from the day it is here."""
-        return tuple(ref for row, ref in self._rows if row.role in (role, CertificateRole.BOTH))
+        return tuple(ref for row, ref in self._rows if CertificateRole(row.role).serves(role))
 
     def in_use(self, role: CertificateRole) -> tuple[CertificateRef, ...]:
-        """What we use ourselves: from the day it is taken into use."""
-        return tuple(
-            ref for row, ref in self._rows if row.role in (role, CertificateRole.BOTH) and row.used_at(self._now)
-        )
+        """What we use ourselves: from the day it is taken into use; an expired one only when there is no other."""
+        used = [ref for row, ref in self._rows if CertificateRole(row.role).serves(role) and row.used_at(self._now)]
+        return tuple([ref for ref in used if not ref.expired] or used)

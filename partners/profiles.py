@@ -58,6 +58,7 @@ class CertificateRef:
     fingerprint: str  #: SHA-256, hex
     certificate_pem: bytes
     private_key_pem: bytes | None = field(default=None, repr=False)
+    expired: bool = False  #: of theirs, accepted within the days of grace all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,8 @@ class HttpTerms:
     timeout_s: float = 30.0  #: for one whole exchange
     verify_tls: bool = True
     authorities_pem: bytes = b""  #: certificates trusted instead of the system's authorities; empty: the system's
-    client_certificate: CertificateRef | None = None  #: ours, with its key, for servers that ask for one
+    presents_certificate: bool = False  #: their server asks for one of ours
+    client_certificate: CertificateRef | None = None  #: with its key; None though we present one: it is missing
     proxy_url: str = ""  #: http://host:port; empty: none
     user: str = ""  #: HTTP Basic; empty: none
     password: str = field(default="", repr=False)
@@ -102,7 +104,8 @@ class As2Terms:
     our_decryption: tuple[CertificateRef, ...] = ()  #: with keys; all are tried
     their_signing: tuple[CertificateRef, ...] = ()  #: any of these may have signed
     their_encryption: tuple[CertificateRef, ...] = ()  #: the first encrypts
-    their_tls: tuple[CertificateRef, ...] = ()  #: one of them must stand before every request; empty: none is asked for
+    #: One of them must stand before every request; empty: all have ended, so nobody gets in; None: none is asked for.
+    their_tls: tuple[CertificateRef, ...] | None = None
     http: HttpTerms = HttpTerms()
     max_bytes: int = 25 * 1024 * 1024
 

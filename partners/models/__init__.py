@@ -1,13 +1,14 @@
 """The tables: who the partners are, on what terms, and with which keys."""
 
 from partners.models.api_key import ApiKey
+from partners.models.as2 import As2Link, HttpPassword
 from partners.models.certificate import Certificate, PrivateKey
 from partners.models.choices import ApiEnvironment, CertificateRole, ControlNumberKind
 from partners.models.control_number import ControlNumber
 from partners.models.identity import OwnIdentity
 from partners.models.partner import DocumentAgreement, SupplierNumber, TradingPartner
 from partners.models.secret import KeystoreCanary, SealedSecret
-from partners.models.terms import AckTerms, As2Link, X12Terms
+from partners.models.terms import AckTerms, X12Terms
 
 __all__ = [
     "AckTerms",
@@ -19,6 +20,7 @@ __all__ = [
     "ControlNumber",
     "ControlNumberKind",
     "DocumentAgreement",
+    "HttpPassword",
     "KeystoreCanary",
     "OwnIdentity",
     "PrivateKey",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,15 +20,29 @@ from partners.models.secret import SealedSecret
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
-    def accepted(self, now: datetime) -> CertificateQuerySet:
-        """Those within their validity at ``now`` and not taken out of use, the one taken into use last first."""
-        return self.filter(
-            Q(active_until=None) | Q(active_until__gt=now), not_before__lte=now, not_after__gte=now
-        ).order_by(Coalesce("active_from", "not_before").desc(), "-pk")
+    def accepted(self, now: datetime, *, grace: timedelta = timedelta(0)) -> CertificateQuerySet:
+        """Those within their validity at ``now`` and not taken out of use, the one taken into use last first.
+
+        Args:
+            grace: how long after they expired those of partners are accepted all the same.
+        """
+        late_enough = Q(not_after__gte=now) | Q(not_after__gte=now - grace, own_identity=None)
+        return (
+            self.not_ended(now)
+            .filter(late_enough, not_before__lte=now)
+            .order_by(Coalesce("active_from", "not_before").desc(), "-pk")
+        )
+
+    def not_ended(self, now: datetime) -> CertificateQuerySet:
+        """Those that nobody has taken out of use, expired or not."""
+        return self.filter(Q(active_until=None) | Q(active_until__gt=now))
 
 
 class Certificate(models.Model):
-    """One X.509 certificate for AS2. Several may be in use in one role: that is how a roll-over has no gap."""
+    """One X.509 certificate for AS2. Several may be in use in one role: that is how a roll-over has no gap.
+
+    None is deleted: it proves what was signed with it. It is ended by ``active_until``.
+    """
 
     own_identity = models.ForeignKey(
         OwnIdentity, models.CASCADE, null=True, blank=True, editable=False, related_name="certificates"
@@ -40,7 +54,8 @@ class Certificate(models.Model):
         max_length=8,
         choices=choices.certificate_roles,
         default=CertificateRole.BOTH.value,
-        help_text="What it is used for. Most partners have one certificate for both.",
+        help_text="What it is used for. Most partners have one certificate to sign and encrypt with. TLS client: what a program "
+        "shows when it connects to a server over HTTPS.",
     )
     certificate_pem = models.TextField("certificate", help_text="PEM: from BEGIN CERTIFICATE to END CERTIFICATE.")
     fingerprint = models.CharField(
@@ -68,6 +83,10 @@ class Certificate(models.Model):
         blank=True,
         help_text="Then it neither signs nor encrypts, and what arrives under it is refused. Empty: until it expires.",
     )
+
+    announced_days = models.SmallIntegerField(
+        null=True, editable=False
+    )  # the last of ``expiry.ANNOUNCED_DAYS`` that was announced; null: none yet
 
     objects = CertificateQuerySet.as_manager()
 
@@ -100,13 +119,13 @@ class Certificate(models.Model):
         Raises:
             ValidationError: by field, in words.
         """
-        if not self.certificate_pem:
+        if not self.certificate_pem or self.role not in list(CertificateRole):
             return  # the field's own error says it
         try:
             facts = self.derive()
         except CertificateError as error:
             raise ValidationError({"certificate_pem": str(error)}) from error
-        if self.role != CertificateRole.SIGN and not facts.can_encrypt:
+        if CertificateRole(self.role).serves(CertificateRole.ENCRYPT) and not facts.can_encrypt:
             raise ValidationError(
                 {"role": f"A key of kind {facts.algorithm} can sign but not encrypt; choose sign, or send an RSA key."}
             )
@@ -126,7 +145,8 @@ class Certificate(models.Model):
         Raises:
             CertificateError: it cannot be read or used.
         """
-        facts = certificates.read(self.certificate_pem.encode("ascii", "replace"))  # PEM is ASCII
+        pem = self.certificate_pem.encode("ascii", "replace")  # PEM is ASCII
+        facts = certificates.read(pem, for_tls=self.role == CertificateRole.TLS)
         self.certificate_pem, self.fingerprint, self.algorithm = facts.pem, facts.fingerprint, facts.algorithm
         self.subject, self.serial_number = facts.subject[:500], facts.serial_number
         self.not_before, self.not_after = facts.not_before, facts.not_after

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from edi_maps.canonical import CanonicalRecord
-from partners.profiles import Channel, Direction, FunctionalAck, PartnerState
+from partners.profiles import Algorithms, Channel, Direction, FunctionalAck, PartnerState
 
 Choices = list[tuple[str, str]]
 
@@ -15,7 +15,12 @@ Choices = list[tuple[str, str]]
 class CertificateRole(StrEnum):
     SIGN = "sign"
     ENCRYPT = "encrypt"
-    BOTH = "both"
+    BOTH = "both"  #: sign and encrypt
+    TLS = "tls"  #: client certificate of an HTTPS request
+
+    def serves(self, purpose: CertificateRole) -> bool:
+        """Whether a certificate with this role is one for ``purpose``."""
+        return self is purpose or (self is CertificateRole.BOTH and purpose is not CertificateRole.TLS)
 
 
 class ApiEnvironment(StrEnum):
@@ -53,6 +58,11 @@ _LABELS: Final = {
     "999": "Every transaction set (999, always in 005010)",
     "none": "None",
     "both": "Sign and encrypt",
+    "tls": "TLS client",
+    "modern": "Modern: AES-GCM, OAEP, SHA-256 and better",
+    "secure": "Secure: AES, SHA-256 and better",
+    "legacy": "Legacy: 3DES and SHA-1 as well",
+    "sha1": "SHA-1 (legacy)",
     "sha256": "SHA-256",
     "sha384": "SHA-384",
     "sha512": "SHA-512",
@@ -60,7 +70,15 @@ _LABELS: Final = {
     "aes192_cbc": "AES-192-CBC",
     "aes256_cbc": "AES-256-CBC",
     "aes128_gcm": "AES-128-GCM",
+    "aes192_gcm": "AES-192-GCM",
     "aes256_gcm": "AES-256-GCM",
+    "des_ede3_cbc": "3DES (legacy)",
+    "pkcs1v15": "PKCS #1 v1.5",
+    "pss": "PSS",
+    "oaep_sha1": "OAEP with SHA-1",
+    "oaep_sha256": "OAEP with SHA-256",
+    "oaep_sha384": "OAEP with SHA-384",
+    "oaep_sha512": "OAEP with SHA-512",
     "P": "P: production",
     "T": "T: test",
     "I": "I: information",
@@ -99,11 +117,29 @@ def functional_acks() -> Choices:
 
 
 def digests() -> Choices:
-    return _labelled(("sha256", "sha384", "sha512"))
+    return _labelled(("sha256", "sha384", "sha512", "sha1"))
 
 
 def ciphers() -> Choices:
-    return _labelled(("aes128_cbc", "aes192_cbc", "aes256_cbc", "aes128_gcm", "aes256_gcm"))
+    return _labelled(
+        ("aes128_cbc", "aes192_cbc", "aes256_cbc", "aes128_gcm", "aes192_gcm", "aes256_gcm", "des_ede3_cbc")
+    )
+
+
+def algorithms() -> Choices:
+    return _labelled(Algorithms)
+
+
+def signature_schemes() -> Choices:
+    return _labelled(("pkcs1v15", "pss"))
+
+
+def key_transports() -> Choices:
+    return _labelled(("pkcs1v15", "oaep_sha1", "oaep_sha256", "oaep_sha384", "oaep_sha512"))
+
+
+def as2_versions() -> Choices:
+    return _labelled(("1.2", "1.3"))
 
 
 def usages() -> Choices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,6 +29,15 @@ validate_version_suffix: Final = RegexValidator(
 )
 
 _PRINTABLE: Final = re.compile(r"\A[ -~]+\Z")
+_PAUSE: Final = re.compile(r"\A\d{1,5}(\.\d{1,3})?\Z", re.ASCII)
+_LONGEST_PAUSE_MINUTES: Final = 7 * 24 * 60
+_MOST_PAUSES: Final = 30
+_MOST_ORIGINS: Final = 50
+_HOST_NAME: Final = re.compile(
+    r"\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*\Z"
+)
+_NUMBER: Final = re.compile(r"\A([0-9]+|0x[0-9a-f]*)\Z")
+_USUAL_PORT: Final = {"http": 80, "https": 443}
 
 
 def validate_as2_name(value: str) -> None:
@@ -97,6 +107,72 @@ def validate_url(value: str) -> None:
         raise ValidationError(f"{value!r} holds a space, a '#' or a character outside ASCII; write it percent-encoded.")
 
 
+def retry_minutes(text: str) -> tuple[float, ...]:
+    """The pauses that a text like ``5, 10, 20.5`` names, in minutes; empty for an empty text.
+
+    Raises:
+        ValidationError: with the pause that is none, or that there are too many.
+    """
+    pauses = [pause.strip() for pause in text.split(",")] if text.strip() else []
+    for pause in pauses:
+        if not _PAUSE.match(pause) or not 0 < float(pause) <= _LONGEST_PAUSE_MINUTES:
+            raise ValidationError(
+                f"{pause!r} is no pause: write minutes, more than 0 and up to {_LONGEST_PAUSE_MINUTES}, with commas "
+                "between them, e.g. 5, 10, 20, 40."
+            )
+    if len(pauses) > _MOST_PAUSES:
+        raise ValidationError(f"There are {len(pauses)} pauses; {_MOST_PAUSES} at most.")
+    return tuple(map(float, pauses))
+
+
+def validate_retry_minutes(value: str) -> None:
+    """See ``retry_minutes``."""
+    retry_minutes(value)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """The origins that a text names, one a line, each as ``scheme://host:port`` with its port written out.
+
+    >>> origins("https://MDN.example.com")
+    ('https://mdn.example.com:443',)
+
+    Raises:
+        ValidationError: with the line that is none, or that there are too many.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > _MOST_ORIGINS:
+        raise ValidationError(f"There are {len(lines)} lines; {_MOST_ORIGINS} at most.")
+    return tuple(dict.fromkeys(map(_origin, lines)))
+
+
+def validate_origins(value: str) -> None:
+    """See ``origins``."""
+    origins(value)
+
+
+def validate_proxy_url(value: str) -> None:
+    """A proxy is ``http://host:port`` and no more.
+
+    Raises:
+        ValidationError: with what is wrong.
+    """
+    _origin(value)
+    if urlsplit(value).scheme != "http":
+        raise ValidationError(
+            f"{value!r} is no address of a proxy: write http://host:port; TLS goes through it untouched."
+        )
+
+
+def validate_http_user(value: str) -> None:
+    """RFC 7617, 2: a user name of HTTP Basic holds no colon and no control character.
+
+    Raises:
+        ValidationError: it does.
+    """
+    if ":" in value or not value.isprintable():
+        raise ValidationError("A user name holds neither a colon nor a control character (RFC 7617).")
+
+
 def validate_finding_codes(value: object) -> None:
     """A list of codes that the catalogue of findings knows.
 
@@ -109,6 +185,27 @@ def validate_finding_codes(value: object) -> None:
         raise ValidationError(
             f"No finding has the code {', '.join(unknown)}; see the catalogue in edi_maps/findings.py."
         )
+
+
+def _origin(value: str) -> str:
+    validate_url(value)
+    parts = urlsplit(value)
+    if parts.path or parts.query or "?" in value:
+        raise ValidationError(f"{value!r} is more than scheme, host and port: write e.g. https://mdn.example.com:8443.")
+    if parts.port == 0:
+        raise ValidationError(f"{value!r} names port 0; ports are 1 to 65535.")
+    return f"{parts.scheme}://{_host(parts.hostname or '', value)}:{parts.port or _USUAL_PORT[parts.scheme]}"
+
+
+def _host(host: str, value: str) -> str:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # A host that ends in digits but is no plain address (127.1, 0x7f000001) leads elsewhere than it looks.
+        if not _HOST_NAME.match(host) or _NUMBER.match(host.rpartition(".")[2]):
+            raise ValidationError(f"{value!r}: {host!r} is neither a host name nor an IP address.") from None
+        return host
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _refuse_unprintable(value: str, what: str) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from django.db import models
 
-from partners.models.grammar import validate_as2_name, validate_group_id, validate_isa_id, validate_isa_qualifier
+from partners.models.grammar import (
+    validate_as2_name,
+    validate_group_id,
+    validate_isa_id,
+    validate_isa_qualifier,
+    validate_url,
+)
 
 
 class OwnIdentity(models.Model):
@@ -18,6 +24,14 @@ class OwnIdentity(models.Model):
         validators=[validate_as2_name],
         help_text="AS2-From of what we send, AS2-To of what we get. 1 to 128 printable ASCII characters; upper and lower "
         "case differ. Partners enter it on their side: changing it later breaks their link.",
+    )
+    as2_url = models.CharField(
+        "our AS2 address",
+        max_length=500,
+        blank=True,
+        validators=[validate_url],
+        help_text="Where partners reach our AS2 door from outside, e.g. https://b2b.example.com/as2/. Needed for receipts "
+        "that come later; give it to partners in any case.",
     )
     isa_qualifier = models.CharField(
         "our ISA qualifier",

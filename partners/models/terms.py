@@ -1,4 +1,4 @@
-"""The terms of a partner, one row per subject: how X12 is written, how AS2 is done, how closely an order is answered."""
+"""The terms of a partner beside its AS2 link: how X12 is written, how closely an order is answered."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from django.db import models
 
 from partners.models import choices
 from partners.models.grammar import (
-    validate_as2_name,
     validate_delimiter,
     validate_finding_codes,
     validate_group_id,
     validate_isa_id,
     validate_isa_qualifier,
-    validate_url,
     validate_version_suffix,
     validate_x12_version,
 )
 from partners.models.identity import OwnIdentity, only_own_identity
 from partners.models.partner import TradingPartner
-from partners.profiles import MAX_MESSAGE_MEGABYTES, FunctionalAck
+from partners.profiles import FunctionalAck
 
 
 class X12Terms(models.Model):
@@ -128,69 +126,6 @@ class X12Terms(models.Model):
                 raise ValidationError(
                     {name: f"It holds {' '.join(sorted(clash))}, which is a separator; choose another separator."}
                 )
-
-
-class As2Link(models.Model):
-    """The AS2 link between one of our identities and the partner. What is ticked is demanded inbound, done outbound."""
-
-    partner = models.OneToOneField(TradingPartner, models.CASCADE, related_name="as2")
-    own_identity = models.ForeignKey(
-        OwnIdentity,
-        models.PROTECT,
-        related_name="+",
-        default=only_own_identity,
-        verbose_name="we are",
-        help_text="Which of our identities they talk to: its AS2 name and its certificates.",
-    )
-    their_name = models.CharField(
-        "their AS2 name",
-        max_length=128,
-        validators=[validate_as2_name],
-        help_text="AS2-From of what they send, exactly as they spell it: upper and lower case differ.",
-    )
-    url = models.CharField(
-        "their address",
-        max_length=500,
-        blank=True,
-        validators=[validate_url],
-        help_text="Where we post, e.g. https://as2.example.com/receive. Empty: they send, we cannot.",
-    )
-    signed = models.BooleanField(default=True)
-    encrypted = models.BooleanField(default=True)
-    compressed = models.BooleanField(default=False, help_text="Outbound only; inbound we read both.")
-    digest = models.CharField(max_length=16, choices=choices.digests, default="sha256")
-    cipher = models.CharField(max_length=16, choices=choices.ciphers, default="aes256_cbc")
-    signed_mdn = models.BooleanField("signed receipts", default=True, help_text="We ask for a signed MDN.")
-    timeout_s = models.PositiveIntegerField(
-        "time-out in seconds",
-        default=30,
-        validators=[MinValueValidator(1), MaxValueValidator(110)],
-        help_text="How long we wait for their answer, 1 to 110. Longer than a worker holds its work would send twice.",
-    )
-    max_megabytes = models.PositiveIntegerField(
-        "largest message in MB",
-        default=25,
-        validators=[MinValueValidator(1), MaxValueValidator(MAX_MESSAGE_MEGABYTES)],
-        help_text="What they may send at most, 1 to 100.",
-    )
-    verify_tls = models.BooleanField(
-        "check their TLS certificate",
-        default=True,
-        help_text="Off only for a test partner on your own machine: nobody then proves who answers.",
-    )
-
-    class Meta:
-        verbose_name = "AS2 link"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["own_identity", "their_name"],
-                name="as2_link_pair",
-                violation_error_message="Another partner already uses this pair of AS2 names; a pair is one partner.",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.their_name
 
 
 class AckTerms(models.Model):
