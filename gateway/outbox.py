@@ -35,6 +35,9 @@ from gateway.models.deliveries import OPEN_STATES
 
 log = logging.getLogger(__name__)
 
+#: How a try ended that was taken and whose verdict comes later.
+TAKEN: Final = "taken"
+
 #: Told after a commit that a queue has work; set by the process that has an alarm clock (gateway.tasks).
 _listeners: Final[list[Callable[[str], None]]] = []
 
@@ -201,7 +204,13 @@ def finish(claimed: Claim, result: str = "") -> None:
 
 
 def retry(
-    claimed: Claim, error: str, *, in_doubt: bool = False, after_s: float | None = None, charged: bool = True
+    claimed: Claim,
+    error: str,
+    *,
+    in_doubt: bool = False,
+    after_s: float | None = None,
+    charged: bool = True,
+    schedule: Sequence[float] = (),
 ) -> bool:
     """Try again by the schedule of the delivery's kind, or bury it when the schedule is used up.
 
@@ -209,12 +218,13 @@ def retry(
         in_doubt: the try may have had its effect; the next one begins with a look-up.
         after_s: the other side's own wish, e.g. Retry-After; the later of both counts.
         charged: False leaves the attempt uncounted: the other side is known to be closed, the delivery is not to blame.
+        schedule: minutes between tries, instead of those of the kind.
 
     Returns:
         False when that was the last try and the delivery is dead now.
     """
     delivery = claimed.delivery
-    schedule = settings.RETRY_SCHEDULE_MIN[delivery.kind]
+    schedule = schedule or settings.RETRY_SCHEDULE_MIN[delivery.kind]
     if charged and delivery.attempts > len(schedule):
         bury(claimed, error, doubtful=in_doubt)
         return False
@@ -231,6 +241,54 @@ def retry(
         due_at=_from_now(timedelta(seconds=pause_s)),
         lease_until=None,
     )
+    return True
+
+
+def expect(claimed: Claim, within: timedelta) -> None:
+    """The consumer took it and says what becomes of it in its own time: due again when that has not come by then."""
+    _settle(
+        claimed,
+        DeliveryState.IN_DOUBT,
+        TAKEN,
+        "",
+        doubtful=True,
+        last_error="",
+        due_at=_from_now(within),
+        lease_until=None,
+    )
+
+
+def was_taken(claimed: Claim) -> bool:
+    """Whether the try before this one ended with ``expect``: what was expected has not come in time."""
+    return Attempt.objects.filter(delivery=claimed.delivery, token=claimed.token - 1, outcome=TAKEN).exists()
+
+
+def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
+    """Settle a delivery that nobody is trying now, because what became of it came to be known some other way.
+
+    Args:
+        to: delivered or dead.
+        detail: the consumer's own reference, or why it is given up.
+
+    Returns:
+        False when a worker holds it, which finds out by itself, or when it has ended already.
+    """
+    delivered = to == DeliveryState.DELIVERED
+    try:
+        states.advance(
+            delivery,
+            to,
+            # A claim whose worker died is nobody's; one that is paused beyond its lease is fenced by the state.
+            only_if=Q(lease_until=None) | Q(lease_until__lte=Now()),
+            result=detail[:255] if delivered else "",
+            last_error="" if delivered else detail,
+            doubtful=Value(False) if delivered else F("doubtful"),
+            lease_until=None,
+            finished_at=Now(),
+        )
+    except (states.StaleState, states.IllegalMove):
+        return False
+    wake_on_commit(delivery.kind)
     return True
 
 

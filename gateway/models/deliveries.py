@@ -89,7 +89,7 @@ class Attempt(models.Model):
     owner = models.CharField(max_length=100)
     began_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=16, blank=True)  #: delivered, retry, in_doubt, dead
+    outcome = models.CharField(max_length=16, blank=True)  #: delivered, taken, retry, in_doubt, dead
     detail = models.TextField(blank=True)
 
     class Meta:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from gateway import outbox, states
 from gateway.models import Attempt, Delivery, DeliveryKind, DeliveryState, Event
@@ -205,6 +206,58 @@ def test_the_schedule_ends_in_a_dead_letter(settings):
     assert not outbox.retry(claimed(), "second")
     row = Delivery.objects.get()
     assert (row.state, row.last_error) == (DeliveryState.DEAD, "second")
+
+
+def test_a_schedule_of_the_callers_own_replaces_that_of_the_kind():
+    claim = queued_and_claimed()
+    assert outbox.retry(claim, "first", schedule=(60,))
+    row = Delivery.objects.get()
+    assert timedelta(minutes=47) < row.due_at - timezone.now() < timedelta(minutes=73)
+    make_due(row)
+    assert not outbox.retry(claimed(), "second", schedule=(60,))
+
+
+def test_what_was_taken_is_due_when_its_verdict_should_have_come():
+    claim = queued_and_claimed()
+    outbox.expect(claim, timedelta(minutes=76))
+    row = Delivery.objects.get()
+    assert row.state == DeliveryState.IN_DOUBT
+    assert timedelta(minutes=75) < row.due_at - timezone.now() < timedelta(minutes=77)
+    assert outbox.claim(DeliveryKind.APPLY, "two") is None
+    make_due(row)
+    second = claimed("two")
+    assert second.doubtful
+    assert outbox.was_taken(second)
+    outbox.retry(second, "no connection")
+    make_due(row)
+    assert not outbox.was_taken(claimed("three"))
+
+
+@pytest.mark.parametrize("to", [DeliveryState.DELIVERED, DeliveryState.DEAD])
+def test_a_verdict_from_elsewhere_settles_what_waits_and_frees_or_blocks_its_lane(to):
+    queued("first", "order:1")
+    queued("second", "order:1")
+    outbox.expect(claimed(), timedelta(minutes=76))
+    assert outbox.conclude(Delivery.objects.get(key="first"), to, "by letter")
+    assert Delivery.objects.get(key="first").state == to
+    assert (outbox.claim(DeliveryKind.APPLY, "x") is None) == (to == DeliveryState.DEAD)
+
+
+def test_a_verdict_from_elsewhere_leaves_a_delivery_to_the_worker_who_holds_it():
+    claim = queued_and_claimed()
+    assert not outbox.conclude(Delivery.objects.get(), DeliveryState.DELIVERED, "by letter")
+    outbox.finish(claim, "by answer")
+    assert Delivery.objects.get().result == "by answer"
+    assert not outbox.conclude(Delivery.objects.get(), DeliveryState.DEAD, "by letter")
+
+
+def test_a_verdict_from_elsewhere_settles_what_a_dead_worker_held_and_fences_the_paused_one():
+    claim = queued_and_claimed()
+    lease_runs_out(claim.delivery)
+    assert outbox.conclude(Delivery.objects.get(), DeliveryState.DELIVERED, "by letter")
+    with pytest.raises(outbox.Fenced):
+        outbox.finish(claim)
+    assert Delivery.objects.get().result == "by letter"
 
 
 def test_an_uncharged_retry_never_uses_up_the_schedule(settings):
