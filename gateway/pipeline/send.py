@@ -41,8 +41,8 @@ def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
             terms.url,
             transmission.headers,
             transmission.raw.content,
+            terms.http,
             timeout_s=min(terms.http.timeout_s, settings.LEASE.total_seconds() / 2),
-            verify_tls=terms.http.verify_tls,
         )
     except Unreachable as error:
         outbox.retry(claim, str(error), in_doubt=claim.doubtful)

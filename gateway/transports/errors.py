@@ -2,6 +2,8 @@
 
 DeliveryError
 ├── Unreachable    nothing was sent                  try again later
+│   └── NotPublic  the address is one of a network   the same; a person may have to correct the address
+│                  inside, and must not be
 ├── InDoubt        sent, but the answer never came   same bytes, same id: again, or look it up
 └── Refused        the other side said no            open a case for a person
 """
@@ -15,6 +17,10 @@ class DeliveryError(Exception):
 
 class Unreachable(DeliveryError):
     """Not one byte of the request left: no name, no connection, no TLS, or a request that cannot be written."""
+
+
+class NotPublic(Unreachable):
+    """Every address the name leads to is private, loopback, link-local or the like, and only public ones are allowed."""
 
 
 class InDoubt(DeliveryError):

@@ -7,28 +7,30 @@ a request that carries our headers and no others.
 
 from __future__ import annotations
 
+import base64
 import ssl
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import httpcore
 
+from gateway.transports import tls
 from gateway.transports.errors import InDoubt, Unreachable
+from gateway.transports.network import Network
+from partners.profiles import HttpTerms
 
 #: The longest answer that is read. A receipt has a few kilobytes.
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 
-#: What httpcore raises before the first byte of a request is written.
-_NOTHING_SENT: Final = (
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-    httpcore.PoolTimeout,
+_FAILURES: Final = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
-    httpcore.LocalProtocolError,
 )
 
 
@@ -41,38 +43,49 @@ class HttpAnswer:
     body: bytes
 
 
-def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, verify_tls: bool = True) -> HttpAnswer:
-    """Send ``body`` once, with exactly these headers and Host, Content-Length and Connection beside them.
+def post(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    terms: HttpTerms,
+    *,
+    timeout_s: float | None = None,
+    public_only: bool = False,
+) -> HttpAnswer:
+    """Send ``body`` once, with exactly these headers and Host, Content-Length, Connection and Authorization beside them.
 
     Redirects are not followed: a redirected message is a message at an address nobody agreed on. Proxies in the
     environment are not used.
 
+    Name and password of the terms go along at once, over plain HTTP too: AS2 over HTTP is common, and a link that protects
+    nothing else has them in clear. They are for the server they were agreed with: to post anywhere else, take
+    ``without_credentials(terms)``.
+
     Args:
-        timeout_s: for the whole exchange, from looking the name up to the last byte of the answer.
-        verify_tls: False accepts any certificate; the payload is protected by its own signature and encryption.
+        timeout_s: for the whole exchange, from looking the name up to the last byte of the answer; None: as the terms say.
+        public_only: connect to addresses on the public internet only, and to exactly the one that was checked. Through a
+            proxy the name is looked up and checked here too, but the proxy looks it up again by itself: it needs rules of
+            its own against names that change their address.
 
     Raises:
-        Unreachable: nothing was sent.
+        Unreachable: nothing was sent; NotPublic, which is one, when ``public_only`` forbids every address of the name.
         InDoubt: something may have been sent, and no whole answer of at most ``MAX_ANSWER_BYTES`` came in time.
     """
+    target, wire_headers = _request(url, headers, len(body), terms)
+    secure = target.scheme == b"https"
     try:
-        target = httpcore.URL(url.encode("ascii"))
-        wire_headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-    except ValueError as exc:  # UnicodeError is one
-        raise Unreachable(f"the request cannot be written: {exc}") from exc
-    if not target.host:
-        raise Unreachable(f"{url!r} names no host")
-    wire_headers += [
-        (b"Host", _authority(target)),
-        (b"Content-Length", str(len(body)).encode()),
-        (b"Connection", b"close"),
-    ]
-    deadline = _Deadline(timeout_s)
+        context = tls.context(terms) if secure else _PLACE_HOLDER
+    except tls.UnusableTls as exc:
+        raise Unreachable(str(exc)) from exc
+    timeout_s = terms.timeout_s if timeout_s is None else timeout_s
+    network = Network(timeout_s=timeout_s, context=context, secure=secure, public_only=public_only)
     with (
-        _told_apart(),
-        httpcore.ConnectionPool(ssl_context=_tls(verify_tls), network_backend=_Backend(deadline), retries=0) as pool,
+        _told_apart(network),
+        _pool(network, target, terms) as pool,
         pool.stream("POST", target, headers=wire_headers, content=body) as answer,
     ):
+        if answer.status == 407 and terms.proxy_url:
+            raise Unreachable("the proxy wants a name and password, or others: HTTP 407")
         received = bytearray()
         for piece in answer.iter_stream():
             received += piece
@@ -81,14 +94,88 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float,
         return HttpAnswer(status=answer.status, headers=_readable(answer.headers), body=bytes(received))
 
 
+def without_credentials(terms: HttpTerms) -> HttpTerms:
+    """The terms for a server other than the one they were agreed with: nothing in them says who we are."""
+    return replace(terms, user="", password="", client_certificate=None)
+
+
+def _request(
+    url: str, headers: Mapping[str, str], length: int, terms: HttpTerms
+) -> tuple[httpcore.URL, list[tuple[bytes, bytes]]]:
+    """The address and the header lines, as httpcore takes them.
+
+    Raises:
+        Unreachable: it cannot be written.
+    """
+    try:
+        if "@" in urlsplit(url).netloc:
+            # Not quoted: what is before the sign is a secret.
+            raise Unreachable("the address holds a name or password: they belong into fields of their own")
+        target = httpcore.URL(url.encode("ascii"))
+        lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+    except ValueError as exc:  # UnicodeError is one
+        raise Unreachable(f"the request cannot be written: {exc}") from exc
+    if not target.host:
+        raise Unreachable(f"{url!r} names no host")
+    lines += [
+        (b"Host", _authority(target)),
+        (b"Content-Length", str(length).encode()),
+        (b"Connection", b"close"),
+    ]
+    if terms.user:
+        lines.append((b"Authorization", _basic(terms)))
+    return target, lines
+
+
+def _basic(terms: HttpTerms) -> bytes:
+    """Source: RFC 7617."""
+    if ":" in terms.user:
+        raise Unreachable("the name for HTTP Basic has a colon, which it cannot have")
+    return b"Basic " + base64.b64encode(f"{terms.user}:{terms.password}".encode())
+
+
+def _pool(network: Network, target: httpcore.URL, terms: HttpTerms) -> httpcore.ConnectionPool:
+    """What opens the one connection, straight or through the proxy of the terms.
+
+    Raises:
+        Unreachable: the proxy's address cannot be used, or is none for this target.
+    """
+    if not terms.proxy_url:
+        return httpcore.ConnectionPool(ssl_context=_PLACE_HOLDER, network_backend=network, retries=0)
+    try:
+        parts = urlsplit(terms.proxy_url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host, port = None, 0
+    if host is None or not host.isascii() or parts.scheme != "http":
+        raise Unreachable("the address of the proxy is not one: say http://host:port")
+    if b":" in target.host:
+        raise Unreachable("an IPv6 address cannot be asked of a proxy: give the server's name")
+    if network.public_only:
+        network.look_up(target.host.decode("ascii"), target.port or (443 if network.secure else 80))
+        network.public_only = False  # the proxy itself is ours, and inside
+    name, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return httpcore.HTTPProxy(
+        httpcore.URL(scheme=b"http", host=host.encode("ascii"), port=port, target=b"/"),
+        proxy_auth=(name.encode(), password.encode()) if name else None,
+        ssl_context=_PLACE_HOLDER,
+        network_backend=network,
+        retries=0,
+    )
+
+
+#: httpcore wants one and changes it at every connection; ``Network`` takes that of the terms. This one trusts nobody.
+_PLACE_HOLDER: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @contextmanager
-def _told_apart() -> Iterator[None]:
+def _told_apart(network: Network) -> Iterator[None]:
     try:
         yield
-    except _NOTHING_SENT as exc:
-        raise Unreachable(f"{type(exc).__name__}: {exc}") from exc
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as exc:
-        raise InDoubt(f"{type(exc).__name__}: {exc}") from exc
+    except _FAILURES as exc:
+        told = InDoubt if network.request_began else Unreachable
+        text = f"the proxy refuses: HTTP {exc}" if isinstance(exc, httpcore.ProxyError) else str(exc)
+        raise told(text or type(exc).__name__) from exc
 
 
 def _authority(target: httpcore.URL) -> bytes:
@@ -104,74 +191,3 @@ def _readable(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         out[name] = f"{out[name]}, {value}" if name in out else value
     return out
-
-
-@cache
-def _tls(verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()  # TLS 1.2 and newer, the system's authorities
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-class _Deadline:
-    """The moment after which no operation of one exchange may begin or go on."""
-
-    def __init__(self, seconds: float) -> None:
-        self.at = time.monotonic() + seconds
-
-    def left(self, expired: type[httpcore.TimeoutException]) -> float:
-        seconds = self.at - time.monotonic()
-        if seconds <= 0:
-            raise expired("the time for the whole exchange is over")
-        return seconds
-
-
-class _Backend(httpcore.NetworkBackend):
-    """httpcore's own network, with every time-out cut to what is left of the deadline."""
-
-    def __init__(self, deadline: _Deadline) -> None:
-        self._deadline = deadline
-        self._network = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = self._deadline.left(httpcore.ConnectTimeout)
-        stream = self._network.connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(stream, self._deadline)
-
-
-class _Stream(httpcore.NetworkStream):
-    #: One write call loops over partial sends and starts its time-out anew each time: hand it little at once.
-    _PIECE_BYTES: Final = 64 * 1024
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), self._PIECE_BYTES):
-            piece = buffer[start : start + self._PIECE_BYTES]
-            self._stream.write(piece, self._deadline.left(httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = self._deadline.left(httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

@@ -19,7 +19,7 @@ from gateway.transports.as2 import Rejected, Verdict, build_mdn, build_message, 
 from gateway.transports.as2 import supplier as supplier_program
 from gateway.transports.as2.supplier import Journal
 from gateway.transports.http import HttpAnswer, post
-from partners.profiles import As2Terms
+from partners.profiles import As2Terms, HttpTerms
 from tests.gateway.as2.conftest import EDI, Link
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ class Running:
 
     def control(self, path: str, order: object) -> HttpAnswer:
         headers = {"Content-Type": "application/json"}
-        return post(f"{self.address}/control/{path}", headers, json.dumps(order).encode(), timeout_s=30)
+        return post(f"{self.address}/control/{path}", headers, json.dumps(order).encode(), HttpTerms())
 
     def journal(self) -> list[dict[str, Any]]:
         file = self.folder / "data/journal.jsonl"
@@ -109,7 +109,7 @@ def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_pat
 
 def test_an_order_arrives_and_its_receipt_proves_it(supplier: Running):
     sent = build_message(EDI, terms=supplier.terms, message_id="po-100@acme", file_name="850 für boltco.edi")
-    answer = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    answer = post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
     receipt = read_mdn(
         answer.headers, answer.body, message_id=sent.message_id, digests=sent.digests, terms=supplier.terms
     )
@@ -121,9 +121,9 @@ def test_an_order_arrives_and_its_receipt_proves_it(supplier: Running):
 
 def test_a_repeat_gets_the_first_receipt_and_no_second_file(supplier: Running):
     sent = build_message(EDI, terms=supplier.terms, message_id="po-101@acme", file_name="850.edi")
-    first = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    first = post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
     files = sorted((supplier.folder / "data/inbox").iterdir())
-    again = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    again = post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
     assert again.body == first.body
     assert sorted((supplier.folder / "data/inbox").iterdir()) == files
 
@@ -132,7 +132,7 @@ def test_another_message_under_a_used_id_is_no_delivery(supplier: Running):
     receipts = []
     for payload in (b"first", b"second"):
         sent = build_message(payload, terms=supplier.terms, message_id="po-102@acme", file_name=None)
-        answer = post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+        answer = post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
         receipts.append(
             read_mdn(
                 answer.headers, answer.body, message_id=sent.message_id, digests=sent.digests, terms=supplier.terms
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_there_is_said(supplier: Running):
 
 def test_no_key_is_written_down(supplier: Running):
     sent = build_message(EDI, terms=supplier.terms, message_id="po-103@acme", file_name="850.edi")
-    post(supplier.address + "/as2", sent.headers, sent.body, timeout_s=30)
+    post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
     written = [file.read_bytes() for file in (supplier.folder / "data").rglob("*") if file.is_file()]
     assert written
     assert not any(b"PRIVATE KEY" in content for content in written)
@@ -188,7 +188,7 @@ def test_the_journal_can_be_asked_for(supplier: Running):
     ],
 )
 def test_nonsense_gets_a_plain_answer(supplier: Running, path, headers, status):
-    answer = post(supplier.address + path, {"Content-Type": "text/plain"} | headers, b"hello", timeout_s=30)
+    answer = post(supplier.address + path, {"Content-Type": "text/plain"} | headers, b"hello", HttpTerms())
     assert answer.status == status
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from gateway.transports.errors import DeliveryError, InDoubt, Refused, Unreachable
 from gateway.transports.http import MAX_ANSWER_BYTES, post
+from partners.profiles import HttpTerms
 from tests.certificates import make_identity
 
 Script = Callable[[socket.socket, threading.Event], None]
+TERMS = HttpTerms(timeout_s=5)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -88,7 +90,7 @@ def test_the_request_is_exactly_what_was_given(serve):
         connection.sendall(OK)
 
     url = serve(script)
-    answer = post(url, {"AS2-From": '"A  b"', "message-ID": "<1@x>", "Subject": "für"}, b"\0\r\n\xff", timeout_s=5)
+    answer = post(url, {"AS2-From": '"A  b"', "message-ID": "<1@x>", "Subject": "für"}, b"\0\r\n\xff", TERMS)
     host = url.removeprefix("http://").removesuffix("/as2").encode()
     assert seen == [
         b"POST /as2 HTTP/1.1\r\nHost: " + host + b'\r\nAS2-From: "A  b"\r\nmessage-ID: <1@x>\r\nSubject: f\xfcr\r\n'
@@ -104,14 +106,14 @@ def test_an_empty_body_has_a_length_too(serve):
         seen.append(requested(connection, 0))
         connection.sendall(OK)
 
-    post(serve(script), {}, b"", timeout_s=5)
+    post(serve(script), {}, b"", TERMS)
     assert b"Content-Length: 0\r\n" in seen[0]
 
 
 @pytest.mark.parametrize("status", [204, 301, 302, 404, 500])
 def test_every_status_is_an_answer_and_no_redirect_is_followed(serve, status):
     url = serve(says(b"HTTP/1.1 %d X\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n" % status))
-    answer = post(url, {}, b"hello", timeout_s=5)
+    answer = post(url, {}, b"hello", TERMS)
     assert (answer.status, answer.headers["location"]) == (status, "http://127.0.0.1:9/")
 
 
@@ -122,7 +124,7 @@ def test_interim_answers_and_chunks_are_understood_and_repeated_headers_joined(s
             b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
     )
-    answer = post(url, {}, b"hello", timeout_s=5)
+    answer = post(url, {}, b"hello", TERMS)
     assert (answer.status, answer.body, answer.headers["x-a"]) == (200, b"abcde", "1, 2")
 
 
@@ -131,7 +133,7 @@ def test_a_closed_port_is_unreachable():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(Unreachable):
-        post(f"http://127.0.0.1:{port}/as2", {}, b"hello", timeout_s=5)
+        post(f"http://127.0.0.1:{port}/as2", {}, b"hello", TERMS)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_a_closed_port_is_unreachable():
 )
 def test_an_address_that_is_none_is_unreachable(url):
     with pytest.raises(Unreachable):
-        post(url, {}, b"hello", timeout_s=5)
+        post(url, {}, b"hello", TERMS)
 
 
 @pytest.mark.parametrize("headers", [{"X": "a\r\nb"}, {"X": "a\0"}, {"X y": "a"}, {"X": "€"}, {"Ä": "a"}], ids=repr)
@@ -151,7 +153,7 @@ def test_a_header_that_cannot_be_written_is_unreachable(serve, headers):
 
     url = serve(script)
     with pytest.raises(Unreachable):
-        post(url, headers, b"hello", timeout_s=5)
+        post(url, headers, b"hello", TERMS)
     assert b"".join(seen) == b""
 
 
@@ -176,8 +178,8 @@ def test_an_unknown_certificate_is_unreachable_unless_the_terms_allow_it(serve, 
 
     url = serve(script).replace("http:", "https:")
     with pytest.raises(Unreachable, match="certificate"):
-        post(url, {}, b"hello", timeout_s=5)
-    assert post(url, {}, b"hello", timeout_s=5, verify_tls=False).body == b"hi"
+        post(url, {}, b"hello", TERMS)
+    assert post(url, {}, b"hello", HttpTerms(verify_tls=False)).body == b"hi"
 
 
 def test_plain_http_behind_https_is_unreachable(serve):
@@ -187,7 +189,7 @@ def test_plain_http_behind_https_is_unreachable(serve):
 
     url = serve(script).replace("http:", "https:")
     with pytest.raises(Unreachable):
-        post(url, {}, b"hello", timeout_s=5)
+        post(url, {}, b"hello", TERMS)
 
 
 # ------------------------------------------------------------------------------------------------------- in doubt
@@ -206,12 +208,12 @@ def test_plain_http_behind_https_is_unreachable(serve):
 )
 def test_half_an_answer_or_none_leaves_us_in_doubt(serve, answer):
     with pytest.raises(InDoubt):
-        post(serve(says(answer)), {}, b"hello", timeout_s=5)
+        post(serve(says(answer)), {}, b"hello", TERMS)
 
 
 def test_an_answer_without_end_leaves_us_in_doubt(serve):
     with pytest.raises(InDoubt, match="longer than"):
-        post(serve(says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1))), {}, b"hello", timeout_s=5)
+        post(serve(says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_ANSWER_BYTES + 1))), {}, b"hello", TERMS)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_an_answer_that_drips_does_not_stretch_the_time(serve, first):
 
     begun = time.monotonic()
     with pytest.raises(InDoubt):
-        post(serve(script), {}, b"hello", timeout_s=0.3)
+        post(serve(script), {}, b"hello", TERMS, timeout_s=0.3)
     assert time.monotonic() - begun < 2
 
 
@@ -237,7 +239,7 @@ def test_a_peer_that_does_not_read_does_not_stretch_the_time(serve):
 
     begun = time.monotonic()
     with pytest.raises(InDoubt):
-        post(serve(script), {}, bytes(20_000_000), timeout_s=0.3)
+        post(serve(script), {}, bytes(20_000_000), TERMS, timeout_s=0.3)
     assert time.monotonic() - begun < 2
 
 
