@@ -1,18 +1,37 @@
-"""Receive: what arrived is stored, once, together with its work and its answer; only then may the answer be given."""
+"""Receive: what arrived is stored, once, together with its work and its answer; only then may the answer be given.
+
+A message may bring several documents. Each is a transmission of its own: the first is the message, the others are ``about``
+it, and each has its own work.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 
 from gateway import events, exception_queue, outbox, states
 from gateway.models import Blob, DeliveryKind, Transmission, TransmissionState
+from gateway.pipeline import own_receipts
+from gateway.pipeline.own_receipts import OwnReceipt
 from partners.profiles import Channel, Direction
+
+#: The format of what is kept as it is, with nothing to translate.
+FILE: Final = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A further document in a message."""
+
+    format: str  #: "x12" or "file"
+    payload: bytes = field(repr=False)
+    content_type: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +40,20 @@ class Incoming:
 
     channel: Channel
     partner_id: int
-    format: str  #: "x12", "portal_json" or "canonical_json"
+    format: str  #: "x12", "portal_json", "canonical_json"; "mdn"; "file"
     sheet: str = ""
-    message_id: str = ""  #: AS2 Message-ID or REST Idempotency-Key; empty: repeats cannot be told by it
+    #: AS2 Message-ID, always in brackets, or REST Idempotency-Key; empty: repeats cannot be told by it
+    message_id: str = ""
     raw: bytes = field(repr=False)  #: as it was on the wire
     payload: bytes | None = field(default=None, repr=False)  #: unwrapped; None: it never got so far
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
     file_name: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)  #: algorithm → base64 MIC
-    #: For the audit trail: how the sender proved who it is, e.g. the certificate's fingerprint or the key's prefix.
+    #: How the sender proved who it is, e.g. the certificate's fingerprint or the key's prefix; kept, and in the audit trail.
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
+    receipt_to: str = ""  #: address at which an asynchronous receipt is wanted, and allowed; empty: none is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +63,9 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    receipt: OwnReceipt | None = (
+        None  #: what goes to ``Incoming.receipt_to`` besides; in the outbox from the same commit on
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +99,10 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
         with transaction.atomic():
             row = _keep(incoming, "")
             answer = make_answer(row)
-            _give(row, answer)
-            states.advance(
-                row, TransmissionState.STORED, note={"bytes": len(incoming.payload or b""), **incoming.evidence}
-            )
-            outbox.enqueue(DeliveryKind.TRANSLATE, f"translate:{row.uid}", transmission=row)
+            _give(row, answer, incoming)
+            _store(row, {"bytes": len(incoming.payload or b""), **incoming.evidence})
+            for attachment in incoming.attachments:
+                _store(_keep_attachment(row, attachment), {"bytes": len(attachment.payload), "about": str(row.uid)})
     except IntegrityError:
         # Of two equal messages at once one commits; the other finds it here. Any other integrity error goes on.
         first = _first(incoming)
@@ -97,11 +121,13 @@ def repeated(incoming: Incoming) -> Accepted | None:
     first = _first(incoming)
     if first is None or first.raw_id != hashlib.sha256(incoming.raw).hexdigest():
         return None
-    return _again(first)
+    return _again(incoming, first)
 
 
 def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Transmission:
     """Keep a message that is not accepted, with its answer, and open a case; its message id stays free.
+
+    Its payload, where it was opened so far, is in quarantine: nothing reads it but staff.
 
     Args:
         reason: a key of ``exception_queue.REASONS``.
@@ -111,7 +137,7 @@ def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why
     with transaction.atomic():
         # Its id comes with its state: until then it would count against the message that holds the id by right.
         row = _keep(replace(incoming, message_id=""), why)
-        _give(row, answer)
+        _give(row, answer, incoming)
         note = {"reason": reason, **incoming.evidence}
         states.advance(row, TransmissionState.REFUSED, note=note, message_id=incoming.message_id)
         exception_queue.open_case(
@@ -153,11 +179,13 @@ def _first(incoming: Incoming) -> Transmission | None:
 def _repeat(incoming: Incoming, first: Transmission) -> Accepted:
     if not _same_content(incoming, first):
         raise Conflict(first)
-    return _again(first)
+    return _again(incoming, first)
 
 
-def _again(first: Transmission) -> Accepted:
-    events.record("transmission.repeated", transmission=first)
+def _again(incoming: Incoming, first: Transmission) -> Accepted:
+    with transaction.atomic():
+        events.record("transmission.repeated", transmission=first)
+        own_receipts.queue_again(first, to=incoming.receipt_to)
     return Accepted(transmission=first, answer=stored_answer(first), repeated=True)
 
 
@@ -183,10 +211,52 @@ def _keep(incoming: Incoming, why: str) -> Transmission:
         raw=Blob.put(incoming.raw),
         payload=None if incoming.payload is None else Blob.put(incoming.payload),
         digests=dict(incoming.digests),
+        evidence=dict(incoming.evidence),
         reason=why,
     )
 
 
-def _give(row: Transmission, answer: Answer) -> None:
+def _keep_attachment(message: Transmission, attachment: Attachment) -> Transmission:
+    blob = Blob.put(attachment.payload)
+    return Transmission.objects.create(
+        direction=message.direction,
+        channel=message.channel,
+        partner_id=message.partner_id,
+        correlation_id=message.correlation_id,
+        about=message,
+        format=attachment.format,
+        content_type=attachment.content_type[:255],
+        file_name=attachment.file_name[:255],
+        raw=blob,
+        payload=blob,
+    )
+
+
+def _store(row: Transmission, note: Mapping[str, Any]) -> None:
+    """Take a document in, with its work."""
+    states.advance(row, TransmissionState.STORED, note=note)
+    if row.format == FILE:
+        return
+    _note_same_content(row)
+    outbox.enqueue(DeliveryKind.TRANSLATE, f"translate:{row.uid}", transmission=row)
+
+
+def _note_same_content(row: Transmission) -> None:
+    """Note when this partner sent the very same document before.
+
+    For that it takes no more than a captured message: the signature of AS2 does not cover the Message-ID. What it would do a
+    second time is kept from happening where it is known what it says: by the number of its interchange, in the order book.
+    """
+    same = Transmission.objects.filter(
+        payload_id=row.payload_id, partner_id=row.partner_id, direction=Direction.INBOUND
+    ).exclude(pk=row.pk)
+    first = same.exclude(state=TransmissionState.REFUSED).order_by("pk").values_list("uid", flat=True).first()
+    if first is not None:
+        events.record("transmission.same_content", transmission=row, first=str(first))
+
+
+def _give(row: Transmission, answer: Answer, incoming: Incoming) -> None:
     row.answer_status, row.answer_headers, row.answer = answer.status, dict(answer.headers), Blob.put(answer.body)
     row.save(update_fields=["answer_status", "answer_headers", "answer"])
+    if answer.receipt is not None:
+        own_receipts.queue(row, answer.receipt, to=incoming.receipt_to)
