@@ -9,14 +9,14 @@ A partner::
      "supplier_numbers": ["0000100020"],
      "own_identity": "Main plant",                      may be absent when we have one active identity
      "x12": {"their_qualifier": "ZZ", "their_id": "ACMEEDI", …}         columns of X12Terms
-     "as2": {"their_name": "ACME-AS2", "url": "https://…", …}            columns of As2Link
+     "as2": {"their_name": "ACME-AS2", "url": "https://…", …}            columns of As2Link, and "http_password": text or null
      "ack": {"due_after_hours": 48, …}                                   columns of AckTerms
      "agreements": [{"document": "purchase_order", "direction": "outbound", "channel": "as2", "format": "x12"}],
      "certificates": [{"certificate": "-----BEGIN …", "role": "both", "active_from": "2027-03-01T00:00:00Z"}]}
 
 One of our identities::
 
-    {"name": "Main plant", "as2_name": "PLANT-AS2", "isa_qualifier": "01", "isa_id": "004512377", "group_id": "",
+    {"name": "Main plant", "as2_name": "PLANT-AS2", "as2_url": "https://…", "isa_qualifier": "01", "isa_id": "004512377", "group_id": "",
      "certificates": [{"certificate": "-----BEGIN …", "private_key": "-----BEGIN …"}],
      "make_certificate": true}                          makes a key and certificate when there is none usable
 """
@@ -42,12 +42,13 @@ from partners.models import (
     As2Link,
     Certificate,
     DocumentAgreement,
+    HttpPassword,
     OwnIdentity,
     SupplierNumber,
     TradingPartner,
     X12Terms,
 )
-from partners.models.choices import FORMATS_ON
+from partners.models.choices import FORMATS_ON, CertificateRole
 
 #: How long a certificate that we make for ourselves is valid.
 OWN_CERTIFICATE_VALID_FOR: Final = timedelta(days=3 * 365)
@@ -124,11 +125,16 @@ def set_up_own_identity(spec: Mapping[str, Any], *, now: datetime | None = None)
         work.put(identity, plain, "")
         for place, certificate in work.mappings(parts, "certificates"):
             _certificate(work, certificate, place, own_identity=identity)
-        if parts.get("make_certificate") and not work.problems:
-            usable = Certificate.objects.accepted(now).filter(own_identity=identity, private_key__isnull=False)
-            if not usable.exists():
-                work.changes.append(f"+ key and certificate {make_own_certificate(identity, now=now)}")
+        wanted = parts.get("make_certificate") and not work.problems
+        if wanted and not own_as2_certificates(identity, now=now).exists():
+            work.changes.append(f"+ key and certificate {make_own_certificate(identity, now=now)}")
     return Outcome(identity, created, tuple(work.changes))
+
+
+def own_as2_certificates(identity: OwnIdentity, *, now: datetime) -> models.QuerySet[Certificate]:
+    """Those of one of our identities that sign or decrypt at ``now``: within their dates, with their key, not for TLS."""
+    usable = Certificate.objects.accepted(now).filter(own_identity=identity, private_key__isnull=False)
+    return usable.exclude(role=CertificateRole.TLS)
 
 
 def make_own_certificate(identity: OwnIdentity, *, now: datetime, active_from: datetime | None = None) -> Certificate:
@@ -151,7 +157,10 @@ def _links(work: _Work, partner: TradingPartner, parts: Mapping[str, Any]) -> No
     """The one row each of X12, AS2 and acknowledgment terms."""
     ours = work.our_identity(parts["own_identity"]) if "own_identity" in parts else None
     _link(work, work.find(X12Terms, partner=partner), "x12", parts, ours)
-    _link(work, work.find(As2Link, partner=partner), "as2", parts, ours)
+    as2 = work.find(As2Link, partner=partner)
+    _link(work, as2, "as2", parts, ours)
+    if isinstance(parts.get("as2"), Mapping) and "http_password" in parts["as2"]:
+        work.http_password(as2, parts["as2"]["http_password"], "as2.http_password")
     if "ack" in parts:
         work.put(work.find(AckTerms, partner=partner), work.mapping(parts["ack"], "ack", AckTerms), "ack")
 
@@ -159,7 +168,8 @@ def _links(work: _Work, partner: TradingPartner, parts: Mapping[str, Any]) -> No
 def _link(work: _Work, row: X12Terms | As2Link, place: str, parts: Mapping[str, Any], ours: OwnIdentity | None) -> None:
     if place not in parts and (ours is None or row._state.adding):
         return
-    values = work.mapping(parts.get(place, {}), place, type(row))
+    secrets = ("http_password",) if isinstance(row, As2Link) else ()
+    values = work.mapping(parts.get(place, {}), place, type(row), also=secrets)
     if ours is not None:
         work.put(row, {**values, "own_identity": ours}, place)
     elif row.own_identity_id is not None:  # the one it has, or the default: our only active one
@@ -255,7 +265,8 @@ class _Work:
         try:
             row.full_clean(exclude=unsaved)
         except ValidationError as error:
-            for name, texts in error.message_dict.items():
+            for column, texts in error.message_dict.items():
+                name = "certificate" if column == "certificate_pem" else column
                 self.problem(f"{place}.{name}".strip(".") if name != NON_FIELD_ERRORS else place, " ".join(texts))
             return False
         kind = str(row._meta.verbose_name)
@@ -282,10 +293,12 @@ class _Work:
             else:
                 self.problem(place, "an object with names and values is wanted.")
 
-    def mapping(self, value: object, place: str, model: type[models.Model]) -> dict[str, Any]:
+    def mapping(
+        self, value: object, place: str, model: type[models.Model], *, also: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
         """The columns of one nested object."""
         if isinstance(value, Mapping):
-            return self.split(value, model, place=place)[0]
+            return self.split(value, model, also=also, place=place)[0]
         self.problem(place, "an object with names and values is wanted.")
         return {}
 
@@ -300,7 +313,8 @@ class _Work:
             self.problem(place, "the PEM text of a certificate is wanted.")
             return None
         try:
-            return certificates.read(pem.encode("ascii", "replace"))
+            # Whether it is one for AS2 the row's own check says, which knows its role.
+            return certificates.read(pem.encode("ascii", "replace"), for_tls=True)
         except CertificateError as error:
             self.problem(place, str(error))
             return None
@@ -317,6 +331,23 @@ class _Work:
             self.problem(place, str(error))
         else:
             self.changes.append(f"+ private key of {row}")
+
+    def http_password(self, link: As2Link, password: object, place: str) -> None:
+        """Seal another password, or forget the one there is; neither is quoted anywhere."""
+        if password is not None and not (isinstance(password, str) and password and _storable(password)):
+            self.problem(place, "text that is not empty is wanted, or null to forget the password.")
+        if self.problems:
+            return
+        kept = HttpPassword.objects.filter(link=link).first()
+        try:
+            if password is None and kept is not None:
+                kept.delete()
+                self.changes.append("- HTTP password")
+            elif isinstance(password, str) and (kept is None or kept.reveal() != password.encode()):
+                link.keep_http_password(password)
+                self.changes.append(f"{'~' if kept else '+'} HTTP password")
+        except KeystoreError as error:
+            self.problem(place, str(error))
 
     def moment(self, value: object, place: str) -> datetime | None:
         """A moment with its zone, from RFC 3339 text; None stays None."""

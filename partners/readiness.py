@@ -47,3 +47,11 @@ def _as2_gaps(terms: As2Terms, directions: set[Direction]) -> Iterator[str]:
         yield "We have no key in use to sign messages and receipts: make one on the page of our own identity."
     if not terms.our_decryption and receives and terms.encrypted:
         yield "We have no key to decrypt with: make one on the page of our own identity and send them its certificate."
+    if terms.http.presents_certificate and terms.http.client_certificate is None:
+        yield "Their server asks for a client certificate and we have none in use: add one for TLS to our own identity."
+    if sends and terms.async_mdn and terms.our_url is None:
+        yield "Their receipts come later but our address is empty: enter our AS2 address on the page of our own identity."
+    if receives and terms.their_tls == ():
+        yield "They must present a client certificate and none of theirs is accepted now: upload the one they present."
+    if terms.http.user and not terms.http.password:
+        yield "Their server asks for a user name and password and the password is empty: enter it."

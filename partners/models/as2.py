@@ -236,6 +236,16 @@ class As2Link(models.Model):
         if found:
             raise ValidationError(found)
 
+    def keep_http_password(self, password: str) -> None:
+        """Seal the password their server asks of us, in place of the former; this link must be saved already.
+
+        Raises:
+            KeystoreError: the wrapping key is not the one this database was sealed with.
+        """
+        row = HttpPassword.objects.filter(link=self).first() or HttpPassword(link=self)
+        row.seal(password.encode())
+        row.save()
+
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if self.algorithms != Algorithms.LEGACY:
             for name, weak, called in (("digest", "sha1", "SHA-1"), ("cipher", "des_ede3_cbc", "3DES")):

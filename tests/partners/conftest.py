@@ -13,17 +13,26 @@ from partners.models import Certificate, CertificateRole, OwnIdentity, TradingPa
 NOW = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 
 
-@cache
 def pair(name: str, *, made: datetime = NOW - timedelta(days=30), days: int = 365) -> tuple[str, bytes]:
     """A certificate and its private key; the same for the same arguments, because RSA keys are slow to make."""
+    return _pair(name, made, days)
+
+
+@cache
+def _pair(name: str, made: datetime, days: int) -> tuple[str, bytes]:
     return certificates.self_signed(name, now=made, valid_for=timedelta(days=days), bits=2048)
 
 
 def give_certificate(
-    owner: OwnIdentity | TradingPartner, name: str, *, role: CertificateRole = CertificateRole.BOTH, **more: object
+    owner: OwnIdentity | TradingPartner,
+    name: str,
+    *,
+    role: CertificateRole = CertificateRole.BOTH,
+    days: int = 365,
+    **more: object,
 ) -> Certificate:
-    """Add the certificate of ``pair(name)``; ours come with their key."""
-    pem, key = pair(name)
+    """Add the certificate of ``pair(name, days=days)``; ours come with their key."""
+    pem, key = pair(name, days=days)
     side = {"own_identity": owner} if isinstance(owner, OwnIdentity) else {"partner": owner}
     certificate = Certificate.objects.create(role=role, certificate_pem=pem, **side, **more)
     if isinstance(owner, OwnIdentity):
