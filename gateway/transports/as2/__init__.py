@@ -8,10 +8,14 @@ from gateway.transports.as2.errors import As2Error, Disposition, MalformedReques
 from gateway.transports.as2.mdn import Mdn, Receipt, Verdict, build_mdn, original_message_id, read_mdn
 from gateway.transports.as2.message import Layer, LayerKind, Outgoing, Received, build_message, receive
 from gateway.transports.as2.names import Names, Pair, bare_id, new_message_id, request_names, request_pair
+from gateway.transports.as2.proof import Detached, detach
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
+from gateway.transports.as2.related import Attachment
 
 __all__ = [
     "As2Error",
+    "Attachment",
+    "Detached",
     "Disposition",
     "Layer",
     "LayerKind",
@@ -29,6 +33,7 @@ __all__ = [
     "bare_id",
     "build_mdn",
     "build_message",
+    "detach",
     "new_message_id",
     "original_message_id",
     "read_mdn",

@@ -72,12 +72,24 @@ class Rejected(As2Error):
     Args:
         disposition: for the partner.
         why: for staff; never sent, never payload.
+        salvaged: content of the innermost layer that was reached, for staff's quarantine only: nobody has proved who sent
+            it. None when nothing was taken off, or when it is longer than the agreed size.
+        mic: for the receipt, digest and its name, when the failure lies behind a good signature; None before one.
     """
 
-    def __init__(self, disposition: Disposition, why: str) -> None:
+    def __init__(
+        self,
+        disposition: Disposition,
+        why: str,
+        *,
+        salvaged: bytes | None = None,
+        mic: tuple[bytes, str] | None = None,
+    ) -> None:
         super().__init__(why)
         self.disposition = disposition
         self.why = why
+        self.salvaged = salvaged
+        self.mic = mic
 
 
 class UnusableTerms(As2Error):

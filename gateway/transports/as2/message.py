@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import StrEnum
 from typing import Final
-from urllib.parse import quote, unquote
 
 from gateway.transports.as2 import der
 from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, SECURE_DIGESTS, digest_of
@@ -21,12 +20,12 @@ from gateway.transports.as2.headers import printable
 from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, parameters, signed_parts
 from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
+from gateway.transports.as2.related import Attachment, document, documents, related
 from gateway.transports.as2.signatures import Signature, sign, verify
 from partners.profiles import As2Terms
 
 #: An inflated message may be this many times the partner's limit for one on the wire.
 INFLATED_FACTOR: Final = 4
-MAX_FILE_NAME: Final = 255
 #: encrypted, compressed, signed and the document itself, and two to spare for saying what is wrong.
 _MAX_LAYERS: Final = 6
 _PKCS7: Final = {b"application/pkcs7-mime", b"application/x-pkcs7-mime"}
@@ -51,9 +50,10 @@ class Received:
     """A message that meets the terms."""
 
     message_id: str  #: as received, brackets and all
-    payload: bytes  #: the document, octet for octet what the sender signed, its transfer encoding undone
+    payload: bytes = field(repr=False)  #: the document, octet for octet what was signed, its transfer encoding undone
     content_type: str  #: of the document, with parameters, as sent; empty when the sender gave none
     file_name: str | None  #: as the sender calls it, without folders; a label, never a path
+    attachments: tuple[Attachment, ...]  #: what came with it, of a multipart/related or multipart/mixed
     mic: bytes  #: digest for the receipt
     mic_algorithm: str  #: of ``mic``: "sha256", "sha384", "sha512"
     layers: tuple[Layer, ...]  #: outermost first
@@ -83,22 +83,29 @@ def build_message(
     content_type: str = "application/edi-x12",
     file_name: str | None,
     subject: str = "",
+    attachments: Sequence[Attachment] = (),
 ) -> Outgoing:
-    """Wrap a payload as the terms say: compressed, then signed, then encrypted, each when it is True.
+    """Wrap a payload as the terms say: compressed, signed, encrypted, each when it is True.
+
+    Compression comes before the signature, or between it and the encryption when ``compressed_after_signing`` is True.
 
     Args:
         message_id: with or without angle brackets; the same one for every retry.
         file_name: told to the partner; None or empty: nothing is told.
+        attachments: more documents, which travel with the payload in one multipart/related.
 
     Raises:
         UnusableTerms: a certificate or key the terms need is missing or unfit.
-        ValueError: a name, the message id, the content type or the subject cannot stand in a header.
+        ValueError: a name, the message id, a content type or the subject cannot stand in a header, or there are too
+            many attachments.
     """
     now = datetime.now(UTC)
-    part = Part(_document_fields(content_type, file_name), [payload])
+    part = document(payload, content_type, file_name)
+    if attachments:
+        part = related(part, attachments)
     covered = part.octets() if terms.signed or terms.encrypted or terms.compressed else part.body
-    if terms.compressed:
-        part = _pkcs7_part("compressed-data", "smime.p7z", compress(part.octets()))
+    if terms.compressed and not terms.compressed_after_signing:
+        part = _compressed(part)
     signed_with: str | None = None
     encrypted_for: tuple[str, ...] = ()
     if terms.signed:
@@ -108,6 +115,8 @@ def build_message(
         covered, signed_with = part.octets(), signer.fingerprint
         signature = sign(digest_of(terms.digest, covered), signer, algorithm=terms.digest, at=now)
         part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
+    if terms.compressed and terms.compressed_after_signing:
+        part = _compressed(part)
     if terms.encrypted:
         recipient = first_of(terms.their_encryption, "the partner's encryption certificate")
         encrypted_for = (recipient.fingerprint,)
@@ -145,15 +154,8 @@ def build_message(
     )
 
 
-def _document_fields(content_type: str, file_name: str | None) -> tuple[tuple[str, str], ...]:
-    fields = [("Content-Type", printable(content_type, "content type")), ("Content-Transfer-Encoding", "binary")]
-    if file_name:
-        plain = re.sub(r"[^ !#-\[\]-~]", "_", file_name)
-        disposition = f'attachment; filename="{plain}"'
-        if plain != file_name:
-            disposition += f"; filename*=UTF-8''{quote(file_name, safe='')}"
-        fields.append(("Content-Disposition", disposition))
-    return tuple(fields)
+def _compressed(part: Part) -> Part:
+    return _pkcs7_part("compressed-data", "smime.p7z", compress(part.octets()))
 
 
 def _pkcs7_part(kind: str, name: str, blob: list[der.Octets]) -> Part:
@@ -195,15 +197,17 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
         raise Rejected(
             Disposition.UNEXPECTED_PROCESSING_ERROR, f"{len(body)} octets where {terms.max_bytes} are agreed"
         )
-    opening = _Opening(terms)
+    opening = _Opening(terms, receipt)
     try:
         entity = opening.open(Entity.of_http(headers, body))
-        mic, algorithm = opening.mic(entity, receipt)
+        root, *attachments = documents(entity)
+        mic, algorithm = opening.mic(entity)
         return Received(
             message_id=names.message_id,
-            payload=bytes(entity.content()),
-            content_type=entity.field(b"content-type").decode("latin-1"),
-            file_name=_file_name(entity),
+            payload=root.content,
+            content_type=root.content_type,
+            file_name=root.file_name,
+            attachments=tuple(attachments),
             mic=mic,
             mic_algorithm=algorithm,
             layers=tuple(opening.layers),
@@ -222,8 +226,10 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
 class _Opening:
     """Takes the layers off one message and remembers what they were."""
 
-    def __init__(self, terms: As2Terms) -> None:
+    def __init__(self, terms: As2Terms, receipt: ReceiptRequest | None) -> None:
         self._terms = terms
+        self._receipt = receipt
+        self._reached: Entity | None = None  #: inside the layers that were taken off, verified or not
         self._is_garbage = False  #: the padding was wrong, which must not show before the rest has failed or not
         self.layers: list[Layer] = []
         self.signature: Signature | None = None  #: found good
@@ -250,27 +256,53 @@ class _Opening:
         """What the partner is told instead, at this stage of opening; staff see the cause."""
         if self._is_garbage:
             why = f"decrypting: the padding is wrong: it was altered, or encrypted for another key ({failure.why})"
-            return Rejected(Disposition.AUTHENTICATION_FAILED, why)
+            return Rejected(Disposition.AUTHENTICATION_FAILED, why, salvaged=self._salvaged())
+        if self.signature is not None:
+            return Rejected(
+                failure.disposition, failure.why, salvaged=self._salvaged(), mic=self._mic_of_signed(self.signature)
+            )
         rests_on_plain_text = bool(self.layers) and self.layers[0].kind is LayerKind.ENCRYPTED
         anyone_can_see = failure.disposition is Disposition.INSUFFICIENT_MESSAGE_SECURITY and not rests_on_plain_text
-        if self.signature is not None or anyone_can_see:
-            return failure
-        return Rejected(Disposition.AUTHENTICATION_FAILED, failure.why)
+        disposition = failure.disposition if anyone_can_see else Disposition.AUTHENTICATION_FAILED
+        return Rejected(disposition, failure.why, salvaged=self._salvaged())
 
-    def mic(self, document: Entity, receipt: ReceiptRequest | None) -> tuple[bytes, str]:
+    def _salvaged(self) -> bytes | None:
+        """What was reached, good padding or not: to keep the one and not the other takes a time that can be measured."""
+        reached = self._reached
+        if reached is None or reached.body.end - reached.body.start > self._terms.max_bytes:
+            return None
+        try:
+            return bytes(reached.content())
+        except ValueError:
+            return bytes(reached.body)
+
+    def _reach(self, octets: Span) -> None:
+        try:
+            self._reached = Entity.read(octets)
+        except ValueError:
+            self._reached = Entity(b"", octets, octets)
+
+    def mic(self, document: Entity) -> tuple[bytes, str]:
         """The digest for the receipt and its name, over what RFC 4130 section 7.3.1 and RFC 5402 section 4 say.
 
         That is what was signed; else the document with its header, when it came inside a layer; else the body alone.
         """
-        asked = receipt.digest if receipt is not None and receipt.micalgs else None
         if self.signature is not None:
-            algorithm = asked or self.signature.algorithm
-            if algorithm == self.signature.algorithm:
-                return self.signature.digest, algorithm
-            return digest_of(algorithm, [self.signature.octets.view]), algorithm
-        algorithm = asked or "sha256"
+            return self._mic_of_signed(self.signature)
+        algorithm = self._asked or "sha256"
         covered = document.whole if self.layers else document.body
         return digest_of(algorithm, [covered.view]), algorithm
+
+    def _mic_of_signed(self, signature: Signature) -> tuple[bytes, str]:
+        algorithm = self._asked or signature.algorithm
+        if algorithm == signature.algorithm:
+            return signature.digest, algorithm
+        return digest_of(algorithm, [signature.octets.view]), algorithm
+
+    @property
+    def _asked(self) -> str | None:
+        """The digest the request names for its receipt."""
+        return self._receipt.digest if self._receipt is not None and self._receipt.micalgs else None
 
     def _demand_encryption_outside(self) -> None:
         if self._terms.encrypted and not self.layers:
@@ -288,15 +320,17 @@ class _Opening:
             opened = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption])
             self._is_garbage = not opened.is_well_padded
             self.layers.append(Layer(LayerKind.ENCRYPTED, opened.cipher))
+            self._reach(opened.octets)
             return Entity.read(opened.octets)
         self._demand_encryption_outside()
         if kind != der.OID_COMPRESSED:
             raise ValueError("neither encrypted nor compressed")
         if any(layer.kind is LayerKind.COMPRESSED for layer in self.layers):
             raise ValueError("compressed twice")
-        inflated = inflate(blob, max_bytes=INFLATED_FACTOR * self._terms.max_bytes)
+        inflated = Span.over(inflate(blob, max_bytes=INFLATED_FACTOR * self._terms.max_bytes))
         self.layers.append(Layer(LayerKind.COMPRESSED, "zlib"))
-        return Entity.read(Span.over(inflated))
+        self._reach(inflated)
+        return Entity.read(inflated)
 
     def _verified(self, entity: Entity) -> Entity:
         if self.signature is not None:
@@ -304,27 +338,8 @@ class _Opening:
         pinned = [identity(ref) for ref in self._terms.their_signing]
         boundary = parameters(entity.field(b"content-type")).get(b"boundary", b"")
         content, signature = signed_parts(entity.body, boundary)
+        self._reach(content)
         good = verify(content, bytes(Entity.read(signature).content()), pinned)
         self.signature = good
         self.layers.append(Layer(LayerKind.SIGNED, good.algorithm))
         return Entity.read(good.octets)
-
-
-def _file_name(entity: Entity) -> str | None:
-    """What the sender calls the document: the last component of it, without control characters.
-
-    A header that cannot be read costs the name, not the message.
-    """
-    try:
-        disposition = parameters(entity.field(b"content-disposition"))
-        fallback = parameters(entity.field(b"content-type")).get(b"name", b"")
-    except ValueError:
-        return None
-    extended = disposition.get(b"filename*")
-    if extended is not None and (match := re.fullmatch(rb"([A-Za-z0-9-]+)'[^']*'(.*)", extended, re.S)):
-        charset = "latin-1" if match[1].lower() == b"iso-8859-1" else "utf-8"
-        name = unquote(match[2].decode("ascii", "replace"), charset, "replace")
-    else:
-        name = (disposition.get(b"filename") or fallback).decode("utf-8", "replace")
-    name = re.split(r"[/\\]", "".join(character for character in name if character.isprintable()))[-1].strip()
-    return name[:MAX_FILE_NAME] if name not in {"", ".", ".."} else None

@@ -7,6 +7,8 @@ slices, boundaries are searched in place, and a boundary counts only at the star
 from __future__ import annotations
 
 import base64
+import binascii
+import contextlib
 import quopri
 import re
 import secrets
@@ -23,7 +25,6 @@ MAX_BOUNDARY: Final = 256
 #: Lines that begin like a boundary and are none, before we give up on a body.
 MAX_NEAR_MISSES: Final = 10_000
 _BLANK_LINE: Final = b"\r\n\r\n"
-_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,14 @@ class Entity:
             MalformedRequest: one of the headers is repeated or too long.
         """
         head = b""
-        is_base64 = (value_of(headers, "Content-Transfer-Encoding") or "").lower() == "base64"
-        if is_base64 and not body.translate(None, _BASE64):
-            body = base64.b64decode(body)
+        span = Span.over(body)
         for name in ("Content-Type", "Content-Transfer-Encoding", "Content-Disposition"):
             value = value_of(headers, name)
-            if value is not None and not (is_base64 and name == "Content-Transfer-Encoding"):
+            if name == "Content-Transfer-Encoding" and value is not None and value.lower() == "base64":
+                with contextlib.suppress(ValueError):
+                    span = Span.over(_from_base64(span))
+            elif value is not None:
                 head += f"{name}: {value}\r\n".encode("latin-1")
-        span = Span.over(body)
         return cls(head, span, span)
 
     def field(self, name: bytes) -> bytes:
@@ -117,12 +118,25 @@ class Entity:
         """
         how = self.transfer_encoding
         if how == b"base64":
-            return base64.b64decode(self.body.view)
+            return _from_base64(self.body)
         if how == b"quoted-printable":
             return quopri.decodestring(bytes(self.body))
         if self.body.start == 0 and self.body.end == len(self.body.buffer):
             return self.body.buffer
         return bytes(self.body)
+
+
+def _from_base64(span: Span) -> bytes:
+    """Decode, and let nothing fall under the table: the decoder skips whatever is not of its alphabet.
+
+    Raises:
+        ValueError: it is not base64 from beginning to end.
+    """
+    decoded = binascii.a2b_base64(span.view)
+    blanks = sum(span.buffer.count(blank, span.start, span.end) for blank in (b"\r", b"\n", b" ", b"\t"))
+    if span.end - span.start - blanks != (len(decoded) + 2) // 3 * 4:
+        raise ValueError("MIME: not base64")
+    return decoded
 
 
 # ---------------------------------------------------------------------------------------------------- header fields
@@ -147,7 +161,7 @@ def media_type(content_type: bytes) -> bytes:
     return content_type.partition(b";")[0].strip().lower()
 
 
-_PARAMETER: Final = re.compile(rb';[ \t]*(?:([^=;\s"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*)))?[ \t]*', re.S)
+_PARAMETER: Final = re.compile(rb';[ \t]*(?:([^=;\s"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;"]*)))?[ \t]*', re.S)
 
 
 def parameters(value: bytes) -> dict[bytes, bytes]:
@@ -166,7 +180,9 @@ def parameters(value: bytes) -> dict[bytes, bytes]:
         if name is not None:
             if name.lower() in out:
                 raise ValueError("MIME: a parameter is repeated")
-            out[name.lower()] = re.sub(rb"\\(.)", rb"\1", in_quotes, flags=re.S) if in_quotes is not None else bare
+            # Only what must be escaped is unescaped: C:\orders\850.edi is sent as it stands.
+            unescaped = bare.strip() if in_quotes is None else re.sub(rb'\\(["\\])', rb"\1", in_quotes)
+            out[name.lower()] = unescaped
         position = value.find(b";", match.end())
     return out
 
