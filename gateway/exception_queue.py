@@ -115,8 +115,8 @@ REASONS: Final[Mapping[str, Reason]] = {
         team=_O,
         hours=8,
         choices=(_CLOSE,),
-        runbook="Its headers ask for something we do not do for this partner: more bytes than agreed, or an asynchronous "
-        "receipt. Nothing of it was stored and nothing proves who sent it. Agree with the partner, or raise the limit.",
+        runbook="It came with more bytes than agreed, or not over TLS with a client certificate agreed with this partner. Nothing "
+        "of it was stored and nothing proves who sent it. Raise the limit, or add the certificate, as agreed with the partner.",
     ),
     "terms_unusable": Reason(
         title="Our terms for this partner cannot be used",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from gateway import outbox
-from gateway.endpoints.as2 import FAILURES, HEARSAY
+from gateway.endpoints.as2_guard import FAILURES, HEARSAY
 from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
 from gateway.transports import as2
-from partners.models import Certificate, OwnIdentity, TradingPartner
+from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
 from partners.profiles import As2Terms, CertificateRef
 from tests.gateway.endpoints.conftest import ACK, Message
 
@@ -60,6 +62,7 @@ def test_a_good_message_is_stored_with_its_work_and_its_signed_receipt(
     told = Event.objects.get(name="transmission.stored").data
     assert told["signer"] == their_terms.our_signing[0].fingerprint
     assert told["layers"] == ["encrypted aes256_cbc", "signed sha256"]
+    assert row.evidence == {"signer": told["signer"], "layers": told["layers"]}
 
 
 def test_the_receipt_says_its_length_and_a_slash_more_is_no_redirect(
@@ -96,6 +99,15 @@ def test_a_repeat_is_answered_even_after_its_certificate_has_gone(
     assert cases() == []
 
 
+def test_an_id_is_the_same_with_and_without_its_brackets(acme: TradingPartner, message: Make, post_as2: Post) -> None:
+    first = post_as2(message(Message_ID="m1@acme.example"))
+    assert b"Original-Message-ID: m1@acme.example\r\n" in first.content
+    again = post_as2(message(Message_ID="<m1@acme.example>"))
+    assert again.content == first.content
+    row = Transmission.objects.get()
+    assert (row.message_id, row.headers["Message-ID"]) == ("<m1@acme.example>", "m1@acme.example")
+
+
 def test_no_receipt_asked_no_receipt_given(acme: TradingPartner, message: Make, post_as2: Post) -> None:
     answer = post_as2(message(Disposition_Notification_To=None, Disposition_Notification_Options=None))
     assert (answer.status_code, answer.content, answer["Content-Length"]) == (200, b"", "0")
@@ -107,6 +119,18 @@ def test_an_unsigned_receipt_is_given_where_no_signature_is_asked(
 ) -> None:
     answer = post_as2(message(Disposition_Notification_Options=None))
     assert answer["Content-Type"].startswith("multipart/report")
+
+
+def test_a_signature_under_a_certificate_in_its_days_of_grace_is_noted(
+    acme: TradingPartner, their_terms: As2Terms, message: Make, post_as2: Post
+) -> None:
+    Certificate.objects.filter(partner=acme).update(not_after=timezone.now() - timedelta(days=3))
+    assert b"authentication-failed" in post_as2(message()).content
+    As2Link.objects.update(expired_grace_days=5)
+    assert b"processed\r\n" in post_as2(message()).content
+    row = Transmission.objects.get(state="stored")
+    assert row.evidence["signer_expired"] is True
+    assert Event.objects.get(name="transmission.stored").data["signer_expired"] is True
 
 
 def test_cookies_and_credentials_are_not_kept(acme: TradingPartner, message: Make, post_as2: Post) -> None:
@@ -271,14 +295,6 @@ def test_headers_that_name_no_message_are_answered_in_plain_text(
     answer = post_as2(message(**headers))
     assert (answer.status_code, answer["Content-Type"]) == (status, "text/plain; charset=us-ascii")
     assert (Transmission.objects.count(), Blob.objects.count()) == (0, 0)
-
-
-def test_an_asynchronous_receipt_is_refused_before_anything_is_stored(
-    acme: TradingPartner, message: Make, post_as2: Post
-) -> None:
-    answer = post_as2(message(Receipt_Delivery_Option="https://as2.acme.example/mdn"))
-    assert b"Receipt-Delivery-Option" in answer.content
-    assert cases() == [("refused_unread", 1)]
 
 
 def test_a_stranger_gets_one_constant_text_and_costs_one_case(
