@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from partners import certificates
 from partners.keystore import KeystoreError
 from partners.models import Certificate
 from partners.profiles import CertificateRef
@@ -14,7 +15,7 @@ from partners.profiles import CertificateRef
 class KeptCertificate:
     """One certificate as it stands in its row."""
 
-    id: int  #: primary key
+    id: int | None  #: primary key; None: it is in no row
     ref: CertificateRef  #: with its private key when it is ours and the key still opens
     subject: str
     not_before: datetime
@@ -35,6 +36,23 @@ def own_certificates() -> list[KeptCertificate]:
     """Those of all our identities, the newest first: a link may have changed its identity since."""
     rows = Certificate.objects.filter(partner=None).select_related("private_key").order_by("-not_before", "-pk")
     return [_kept(row) for row in rows]
+
+
+def read(pem: bytes) -> KeptCertificate:
+    """A certificate that is in no row, as somebody kept it in a file.
+
+    Raises:
+        CertificateError: it cannot be read. The text says what to do.
+    """
+    facts = certificates.read(pem)
+    return KeptCertificate(
+        id=None,
+        ref=CertificateRef(fingerprint=facts.fingerprint, certificate_pem=facts.pem.encode("ascii")),
+        subject=facts.subject,
+        not_before=facts.not_before,
+        not_after=facts.not_after,
+        used_until=None,
+    )
 
 
 def ids_of(fingerprints: set[str]) -> dict[str, int]:
