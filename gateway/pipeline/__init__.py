@@ -12,4 +12,6 @@ dispatch       a document for a partner    → a prepared transmission and its d
 relay          due deliveries              → done, tried again later, or given up
 escalate       what nobody acted on        → exception cases
 decide         a person's decision         → accept, replay, discard, retry, close
+evidence       the rows of an exchange     → what they still prove
+exhibits       a proof                     → files for somebody who has nothing of ours
 """
