@@ -146,6 +146,8 @@ def _effect(choice: Choice, case: ExceptionCase) -> str:
             )
         case Choice.RETRY if case.reason == "receipt_rejected":
             return f"The same content leaves for {partner} as a new message, under a new message id."
+        case Choice.RETRY if case.reason == "receipt_undeliverable":
+            return f"The same receipt is sent at once to the address {partner} named, if that address is agreed by now."
         case Choice.RETRY if case.reason == "erp_auth_failed":
             return (
                 "The connection is opened again and everything that waits for it is tried, with the token it has now."
@@ -154,6 +156,10 @@ def _effect(choice: Choice, case: ExceptionCase) -> str:
             return (
                 "The delivery is tried again at once, the same bytes under the same key. What waits behind it follows."
             )
+        case Choice.CLOSE if case.reason == "receipt_undeliverable":
+            return f"The receipt is not sent. If {partner} sends its message again, it gets the receipt then."
+        case Choice.CLOSE if case.reason == "receipt_overdue":
+            return "The case leaves the queue. The message is sent again by its schedule until its receipt comes."
         case Choice.CLOSE if case.delivery is not None:
             return "The delivery is given up for good. What waits behind it goes on without it."
         case Choice.CLOSE:

@@ -71,7 +71,8 @@ class Transmission(models.Model):
     digests = models.JSONField(default=dict)  #: algorithm → base64 of what the MIC covers
     #: How it was protected and by whose certificate: fingerprints and names of algorithms, see ``pipeline/evidence.py``.
     evidence = StorableJSONField(default=dict)
-    #: The message this belongs to: of a receipt what it is for, of an attachment what it came in.
+    #: The message this belongs to: of a receipt what it is for, of an attachment what it came in, of a message sent anew by a
+    #: person the one that was rejected.
     about = models.ForeignKey("self", models.PROTECT, related_name="belongings", null=True)
     answer_status = models.PositiveSmallIntegerField(null=True)
     answer_headers = StorableJSONField(default=dict)

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from edi_maps import canonical, formats, x12
 from edi_maps.findings import Finding, Verdict
-from gateway import exception_queue, order_book, outbox, states
+from gateway import events, exception_queue, order_book, outbox, states
 from gateway.erp.port import ErpDocument, ErpError, ErpOrder
 from gateway.models import (
     CaseState,
@@ -286,7 +286,7 @@ def _unblock(case: ExceptionCase) -> None:
 
 
 def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:
-    """The same payload as a new message: the old id has its verdict and keeps it."""
+    """The same payload as a new message ``about`` the old one, whose id has its verdict and keeps it."""
     again = Transmission.objects.create(
         direction=Direction.OUTBOUND,
         channel=Channel.AS2,
@@ -298,6 +298,15 @@ def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:
         correlation_id=rejected.correlation_id,
         raw=rejected.payload or rejected.raw,
         payload=rejected.payload,
+        about=rejected,
+    )
+    events.record(
+        "transmission.prepared",
+        transmission=again,
+        document=delivery.document,
+        actor=actor,
+        sends_again=str(rejected.uid),
+        rejected_id=rejected.message_id,
     )
     rejected.documents.update(transmission=again)
     outbox.cancel(delivery, actor=actor)

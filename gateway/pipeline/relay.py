@@ -52,7 +52,7 @@ def handle(claim: outbox.Claim, *, now: datetime) -> None:
         log.exception("delivery=%s token=%s failed", claim.delivery.pk, claim.token)
         try:
             # What reaches outside may have had its effect before the fault: it is looked up, not assumed.
-            reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER}
+            reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER, DeliveryKind.RECEIPT}
             outbox.retry(claim, f"{type(error).__name__}: {error}", in_doubt=claim.doubtful or reaches_out)
         except outbox.Fenced as lost:
             log.warning("delivery=%s %s", claim.delivery.pk, lost)
@@ -143,4 +143,5 @@ _HANDLERS: Final[dict[DeliveryKind, Callable[..., None]]] = {
     DeliveryKind.APPLY: apply.run,
     DeliveryKind.ERP: to_erp,
     DeliveryKind.PARTNER: send.to_partner,
+    DeliveryKind.RECEIPT: send.receipt,
 }

@@ -1,68 +1,136 @@
-"""Send: a prepared transmission goes to its partner over AS2.
+"""Send: what is prepared for a partner goes to it over AS2: messages, and receipts for its messages.
 
 Id, bytes and digests are fixed before the first byte leaves; every retry and every resend is the same bytes under the same id,
-so that a partner who has the message already answers with the receipt it gave the first time.
+so that a partner who has the message already answers with the receipt it gave the first time. Terms and certificates of later
+tries change nothing in them.
+
+| outcome of one POST | what follows |
+|---|---|
+| 2xx and a valid receipt | delivered, or a dead letter when it rejects |
+| 2xx, receipts come by a request of their own | waits as long as agreed; then it is overdue, and sent again |
+| 2xx without a valid receipt, no connection, time-out, 5xx, 408, 425, 429 | again, by the partner's schedule |
+| 3xx, any other 4xx | a dead letter that says why; redirects are not followed |
+
+A message goes on holding its lane while its receipt is awaited: what comes after it in an order must not overtake it. Other
+orders have lanes of their own and wait for nothing.
+
+Source: RFC 4130 section 7; draft-ietf-ediint-rfc4130bis sections 5.4 and 5.5.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
-from gateway import outbox
-from gateway.models import Blob, Transmission
+from gateway import events, exception_queue, outbox, states
+from gateway.models import Blob, DeliveryKind, Transmission, TransmissionState
 from gateway.pipeline import receipts
 from gateway.transports import as2, http
-from gateway.transports.errors import InDoubt, Refused, Unreachable
+from gateway.transports.as2 import addresses
+from gateway.transports.errors import InDoubt, NotPublic, Unreachable
 from partners import directory
-from partners.profiles import As2Terms
+from partners.profiles import As2Terms, HttpTerms
 
 log = logging.getLogger(__name__)
 
+#: Request time-out, too early, too many requests: the partner says "again, later".
+_AGAIN: Final = frozenset({408, 425, 429})
+#: Retry-After counts up to here; a server that says next year is asked tomorrow.
+_LONGEST_PAUSE_S: Final = 24 * 3600.0
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """Why a POST did not do."""
+
+    why: str  #: for staff
+    final: bool = False  #: the same again would end the same, until a person has changed something
+    in_doubt: bool = False  #: the partner may have it
+    after_s: float | None = None  #: the partner's own wish for the next try
+
+
+# -------------------------------------------------------------------------------------------------------- a message
 def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
-    """Post a prepared transmission to its partner over AS2 and read the receipt."""
+    """Post a prepared transmission to its partner and let its receipt count, should there be one already."""
     transmission = claim.delivery.transmission
     if transmission is None or transmission.payload is None:
         raise ValueError(f"{claim.delivery} names no transmission")
     terms = directory.profile(transmission.partner_id).as2
+    schedule = (terms.retry_minutes if terms else ()) or settings.RETRY_SCHEDULE_MIN[DeliveryKind.PARTNER]
+    if transmission.message_id and _is_over(claim, transmission, schedule):
+        return
     if terms is None or terms.url is None:
         outbox.bury(claim, "the partner has no AS2 address: enter its URL, then retry")
         return
     if not transmission.message_id:
         _fix_bytes(transmission, terms)
-    try:
-        answer = http.post(
-            terms.url,
-            transmission.headers,
-            transmission.raw.content,
-            terms.http,
-            timeout_s=min(terms.http.timeout_s, settings.LEASE.total_seconds() / 2),
-        )
-    except Unreachable as error:
-        outbox.retry(claim, str(error), in_doubt=claim.doubtful)
-        return
-    except InDoubt as error:
-        outbox.retry(claim, str(error), in_doubt=True)
-        return
-    except Refused as error:
-        outbox.bury(claim, str(error))
-        return
-    if answer.status in _RETRY_STATUS or answer.status >= 500:
-        outbox.retry(claim, f"HTTP {answer.status}", in_doubt=answer.status >= 500)
-    elif answer.status >= 300:
-        outbox.bury(claim, f"HTTP {answer.status}: the partner's server refuses the message")
-    else:
-        receipts.in_the_answer(claim, transmission, terms, answer)
+    outcome = post(terms.url, transmission.headers, transmission.raw.content, terms.http, now=now)
+    # Read before the transaction: checking a signature takes longer than the rest.
+    receipt = (
+        None if isinstance(outcome, Setback) else receipts.read(transmission, terms, outcome.headers, outcome.body)
+    )
+    with transaction.atomic():
+        message = receipts.held(transmission)
+        if isinstance(outcome, http.HttpAnswer) and receipt and receipt.verdict is not as2.Verdict.INVALID:
+            receipts.take(message, receipt, headers=outcome.headers, body=outcome.body, status=outcome.status)
+        if receipts.close(claim, message):
+            return
+        if isinstance(outcome, Setback):
+            _set_back(claim, outcome, schedule)
+        elif receipts.is_awaited(message):
+            if message.state == TransmissionState.PREPARED:
+                states.advance(message, TransmissionState.SENT, answer_status=outcome.status)
+            outbox.expect(claim, _patience(claim, terms, schedule))
+        else:
+            # Taken by HTTP without a receipt that proves it: the same again, and the partner answers a repeat alike.
+            why = receipt.text if receipt else ""
+            outbox.retry(claim, f"no valid receipt: {why}", in_doubt=True, schedule=schedule)
 
 
-#: Request time-out, too early, too many requests: the partner says "again, later".
-_RETRY_STATUS: Final = frozenset({408, 425, 429})
+def _is_over(claim: outbox.Claim, transmission: Transmission, schedule: Sequence[float]) -> bool:
+    """Whether a message that was sent before needs no further try: a receipt came meanwhile, or none came for too long."""
+    with transaction.atomic():
+        message = receipts.held(transmission)
+        if receipts.close(claim, message):
+            return True
+        if not outbox.was_taken(claim):
+            return False
+        tries = claim.delivery.attempts - 1
+        receipts.overdue(message, tries)
+        if tries <= len(schedule):
+            return False
+        outbox.bury(claim, "the partner's server took it every time, and no receipt came", doubtful=True)
+        receipts.given_up(message)
+        return True
+
+
+def _patience(claim: outbox.Claim, terms: As2Terms, schedule: Sequence[float]) -> timedelta:
+    """How long a receipt has to come: as agreed; of a message sent again at least as long as the schedule pauses."""
+    pauses = schedule[: claim.delivery.attempts - 1]
+    return max(terms.mdn_timeout, timedelta(minutes=pauses[-1] if pauses else 0))
+
+
+def _set_back(claim: outbox.Claim, setback: Setback, schedule: Sequence[float]) -> bool:
+    """Try again or give up; returns whether it will be tried again."""
+    if setback.final:
+        outbox.bury(claim, setback.why)
+        return False
+    return outbox.retry(
+        claim,
+        setback.why,
+        in_doubt=setback.in_doubt or claim.doubtful,
+        after_s=setback.after_s,
+        schedule=schedule,
+    )
 
 
 def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
@@ -95,3 +163,113 @@ def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
 def _domain(name: str) -> str:
     """Our AS2 name as the right side of a Message-ID."""
     return "".join(mark if mark.isalnum() else "-" for mark in name.lower()).strip("-") or "gateway"
+
+
+# ---------------------------------------------------------------------------------------------- a receipt of our own
+def receipt(claim: outbox.Claim, *, now: datetime) -> None:
+    """Post an asynchronous receipt to the address its message asks for it at, while that address is agreed.
+
+    The address came in a header anybody can write. It is held against the partner's terms again at each try, must be on the
+    public internet unless the terms say otherwise, and gets the link's credentials because its origin is one of the link's.
+    """
+    mdn = claim.delivery.transmission
+    if mdn is None:
+        raise ValueError(f"{claim.delivery} names no transmission")
+    terms = directory.profile(mdn.partner_id).as2
+    address = str(mdn.evidence.get("to", ""))
+    outcome: http.HttpAnswer | Setback
+    if terms is None or not addresses.may_go_to(terms, address):
+        outcome = Setback(
+            why="its address is not one that is agreed with the partner: enter its origin at the AS2 link, then retry",
+            final=True,
+        )
+    else:
+        headers = {name: value for name, value in mdn.headers.items() if name.lower() != "content-length"}
+        outcome = post(address, headers, mdn.raw.content, terms.http, now=now, public_only=not terms.private_network)
+    with transaction.atomic():
+        if isinstance(outcome, Setback):
+            if not _set_back(claim, outcome, settings.RETRY_SCHEDULE_MIN[DeliveryKind.RECEIPT]):
+                _open_undeliverable(claim, mdn, outcome.why)
+            return
+        outbox.finish(claim, mdn.message_id)
+        mdn = receipts.held(mdn)
+        if mdn.state == TransmissionState.PREPARED:  # a repeated message has its receipt sent again
+            states.advance(mdn, TransmissionState.SENT, answer_status=outcome.status)
+        events.record("receipt.sent", transmission=mdn.about or mdn, status=outcome.status)
+        exception_queue.settle(_undeliverable(mdn), note="The partner's server took the receipt.")
+
+
+def _open_undeliverable(claim: outbox.Claim, mdn: Transmission, why: str) -> None:
+    exception_queue.open_case(
+        "receipt_undeliverable",
+        summary=f"Our receipt for {mdn.about.message_id if mdn.about else 'a message'} cannot be delivered: {why}",
+        fingerprint=_undeliverable(mdn),
+        detail={"why": why, "address": str(mdn.evidence.get("to", ""))},
+        transmission=mdn,
+        delivery=claim.delivery,
+    )
+
+
+def _undeliverable(mdn: Transmission) -> str:
+    return f"receipt_undeliverable:{mdn.uid}"
+
+
+# ------------------------------------------------------------------------------------------------------------ both
+def post(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    terms: HttpTerms,
+    *,
+    now: datetime,
+    public_only: bool = False,
+) -> http.HttpAnswer | Setback:
+    """Post once, well within the lease; a 2xx answer, or why there is none."""
+    try:
+        answer = http.post(
+            url,
+            headers,
+            body,
+            terms,
+            timeout_s=min(terms.timeout_s, settings.LEASE.total_seconds() / 2),
+            public_only=public_only,
+        )
+    except NotPublic as refused:
+        return Setback(why=str(refused), final=True)
+    except Unreachable as error:
+        return Setback(why=str(error))
+    except InDoubt as error:
+        return Setback(why=str(error), in_doubt=True)
+    status = f"HTTP {answer.status}"
+    if answer.status in _AGAIN or answer.status >= 500:
+        return Setback(why=status, in_doubt=answer.status >= 500, after_s=_retry_after_s(answer, now))
+    if answer.status >= 400:
+        wants = answer.status in {401, 407}
+        reason = (
+            "the partner's server wants a name and password, or others: enter them at the AS2 link, then retry"
+            if wants
+            else "the partner's server refuses the message"
+        )
+        return Setback(why=f"{status}: {reason}", final=True)
+    if answer.status >= 300:
+        return Setback(why=f"{status}: {_pointer(answer)}", final=True)
+    return answer
+
+
+def _pointer(answer: http.HttpAnswer) -> str:
+    location = "".join(mark if mark.isprintable() else "?" for mark in answer.headers.get("location", ""))[:200]
+    where = f"points to {location}" if location else "points elsewhere"
+    return f"the partner's server {where}, which is not followed: enter the address there if it is right, then retry"
+
+
+def _retry_after_s(answer: http.HttpAnswer, now: datetime) -> float | None:
+    """Retry-After in seconds, said as such or as a date; None when there is none that can be read."""
+    said = answer.headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdigit():
+        return min(float(said[:12]), _LONGEST_PAUSE_S)
+    try:
+        at = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else timezone.make_aware(at)
+    return min(max((at - now).total_seconds(), 0.0), _LONGEST_PAUSE_S)
