@@ -13,6 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from gateway import events, exception_queue, states
 from gateway.models import (
+    CaseState,
     Delivery,
     DeliveryKind,
     DeliveryState,
@@ -23,6 +24,7 @@ from gateway.models import (
     OrderState,
 )
 from gateway.pipeline import apply
+from partners import expiry
 
 #: Rows taken in one transaction, so that a sweep never holds the database for long.
 _AT_ONCE: Final = 100
@@ -31,7 +33,7 @@ _AT_ONCE: Final = 100
 def sweep(*, now: datetime) -> int:
     """Wake what was overlooked, open the cases that are due; returns how many were opened."""
     apply.wake_overlooked()
-    return _dead_letters() + _parked(now) + _late_answers(now)
+    return _dead_letters() + _parked(now) + _late_answers(now) + _certificates(now)
 
 
 def _dead_letters() -> int:
@@ -93,6 +95,90 @@ def _late_answers(now: datetime) -> int:
             )
     return len(rows)
 
+
+def _certificates(now: datetime) -> int:
+    """Certificates that have come to a day on which their end is announced, and cases of those that need nobody any more."""
+    opened = 0
+    for certificate in expiry.expiring(now, at_most=_AT_ONCE):
+        with transaction.atomic():
+            # Marked in the same commit: each day is announced once, however often this is swept.
+            if expiry.announce(certificate):
+                opened += _announced(certificate, now)
+    _settle_certificates(now)
+    return opened
+
+
+def _announced(certificate: expiry.Expiring, now: datetime) -> int:
+    successor = certificate.successor
+    events.record(
+        "certificate.expired" if certificate.expired else "certificate.expiring",
+        partner_id=certificate.partner_id,
+        at=now,
+        days=(certificate.not_after - now).days,
+        owner=certificate.owner,
+        role=certificate.role,
+        fingerprint=certificate.fingerprint,
+        not_after=certificate.not_after.isoformat(),
+        successor=successor.fingerprint if successor else None,
+    )
+    if certificate.expired:
+        soon = _case_of(certificate.id, "certificate_expiring")
+        exception_queue.settle(soon, note="It has expired.", now=now)
+    reason = "certificate_expired" if certificate.expired else "certificate_expiring"
+    case = _case_of(certificate.id, reason)
+    if successor and not ExceptionCase.objects.filter(fingerprint=case, state=CaseState.OPEN).exists():
+        return 0
+    exception_queue.open_case(
+        reason,
+        summary=_end_of(certificate, now),
+        fingerprint=case,
+        detail={
+            "certificate": certificate.subject,
+            "fingerprint": certificate.fingerprint,
+            "valid_until": certificate.not_after.isoformat(),
+        },
+        partner_id=certificate.partner_id,
+        now=now,
+    )
+    return 1
+
+
+def _settle_certificates(now: datetime) -> None:
+    """Close the cases of certificates that were ended or replaced."""
+    rows = ExceptionCase.objects.filter(
+        reason__in=("certificate_expiring", "certificate_expired"), state=CaseState.OPEN
+    )
+    cases = {
+        fingerprint: int(fingerprint.rpartition(":")[2]) for fingerprint in rows.values_list("fingerprint", flat=True)
+    }
+    reasons = expiry.settled(cases.values(), now)
+    for fingerprint, certificate in cases.items():
+        if certificate in reasons:
+            exception_queue.settle(fingerprint, note=reasons[certificate], now=now)
+
+
+def _case_of(certificate: int, reason: str) -> str:
+    return f"{reason}:{certificate}"
+
+
+def _end_of(certificate: expiry.Expiring, now: datetime) -> str:
+    """In words, e.g. ``Certificate CN=acme of ACME (sign) expires in 29 days, on 2027-03-31.``"""
+    whose = f"of {certificate.owner}" if certificate.partner_id is not None else f"of ours ({certificate.owner})"
+    left = (certificate.not_after - now).days
+    if certificate.expired:
+        end = "has expired"
+    elif left < 1:
+        end = "expires within a day"
+    else:
+        end = f"expires in {left} day{'' if left == 1 else 's'}"
+    text = f"Certificate {certificate.subject[:80]} {whose}, to {_FOR[certificate.role]}, {end}: {certificate.not_after:%Y-%m-%d}."
+    if certificate.successor is None:
+        return f"{text} There is no successor."
+    begins = certificate.successor.used_from
+    return f"{text} Its successor is here and {f'used from {begins:%Y-%m-%d} on' if begins else 'in use'}."
+
+
+_FOR: Final = {"sign": "sign", "encrypt": "encrypt", "both": "sign and encrypt", "tls": "open TLS connections"}
 
 _WHAT: Final = {
     DeliveryKind.TRANSLATE: "Translation",
