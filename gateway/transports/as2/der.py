@@ -7,7 +7,8 @@ strings in segments), so both are read; the number of steps is bounded whatever 
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, TypeAlias
 
 from asn1crypto import core
 
@@ -15,10 +16,17 @@ Octets: TypeAlias = bytes | memoryview
 
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
+INTEGER: Final = 0x02
 OCTET_STRING: Final = 0x04
+OBJECT_IDENTIFIER: Final = 0x06
+UTC_TIME: Final = 0x17
+GENERALIZED_TIME: Final = 0x18
+NULL: Final = b"\x05\x00"
 CONTEXT_0: Final = 0x80
 CONTEXT_0_CONSTRUCTED: Final = 0xA0
 CONTEXT_1_CONSTRUCTED: Final = 0xA1
+CONTEXT_2_CONSTRUCTED: Final = 0xA2
+CONTEXT_3_CONSTRUCTED: Final = 0xA3
 
 #: Steps of one walk. A streaming sender cuts 25 MB into 25,000 pieces of 1,000 octets.
 MAX_STEPS: Final = 100_000
@@ -31,6 +39,7 @@ def oid(dotted: str) -> bytes:
     return encoded
 
 
+# ---------------------------------------------------------------------------------------------------------- writing
 OID_DATA: Final = oid("1.2.840.113549.1.7.1")
 OID_SIGNED: Final = oid("1.2.840.113549.1.7.2")
 OID_ENVELOPED: Final = oid("1.2.840.113549.1.7.3")
@@ -52,6 +61,19 @@ def joined(tag: int, *pieces: Octets) -> bytes:
     return b"".join(element(tag, *pieces))
 
 
+def integer(value: int) -> bytes:
+    return joined(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def time(at: datetime) -> bytes:
+    """A Time to the second: UTCTime until 2049, as CMS wants it. Source: RFC 5652 section 11.3."""
+    moment = at.astimezone(UTC)
+    if moment.year < 2050:
+        return joined(UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return joined(GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+# ------------------------------------------------------------------------------------------------- reading in place
 def header(buffer: Octets, at: int) -> tuple[int, int | None, int]:
     """Tag, length (None when indefinite) and offset of the content of the element at ``at``.
 
@@ -135,3 +157,67 @@ def content_info(buffer: Octets) -> tuple[bytes, int]:
     start = inside(buffer, 0, SEQUENCE)
     end = behind(buffer, start)
     return bytes(buffer[start:end]), inside(buffer, end, CONTEXT_0_CONSTRUCTED)
+
+
+# ------------------------------------------------------------------------------------------------ small structures
+class Node(NamedTuple):
+    """One element of a structure so small that a copy of it costs nothing."""
+
+    tag: int
+    content: bytes  #: without the mark that ends an indefinite length
+    whole: bytes  #: as it came
+
+    def members(self, tag: int = SEQUENCE) -> list[Node]:
+        """What is in it, when it has this tag."""
+        if self.tag != tag:
+            raise ValueError(f"ASN.1: tag {self.tag:#04x} where {tag:#04x} belongs")
+        return nodes(self.content)
+
+
+def node(octets: bytes, at: int = 0) -> Node:
+    """The element at ``at``."""
+    tag, length, content = header(octets, at)
+    if length is not None:
+        return Node(tag, octets[content : content + length], octets[at : content + length])
+    end = behind(octets, at)
+    return Node(tag, octets[content : end - len(_END)], octets[at:end])
+
+
+def nodes(octets: bytes) -> list[Node]:
+    """The elements these octets are made of, with nothing between or behind them.
+
+    Raises:
+        ValueError: one of them is truncated or longer than the octets.
+    """
+    found: list[Node] = []
+    at = 0
+    while at < len(octets):
+        found.append(node(octets, at))
+        at += len(found[-1].whole)
+    return found
+
+
+def algorithm(identifier: Node) -> tuple[bytes, bytes]:
+    """OID and parameters of an AlgorithmIdentifier, each as it stands there; no parameters is the same as NULL."""
+    kind, *parameters = identifier.members()
+    if kind.tag != OBJECT_IDENTIFIER or len(parameters) > 1:
+        raise ValueError("ASN.1: no AlgorithmIdentifier")
+    return kind.whole, parameters[0].whole if parameters and parameters[0].whole != NULL else b""
+
+
+def dotted(object_identifier: bytes) -> str:
+    """An OID in figures, for people."""
+    figures: str = core.ObjectIdentifier.load(object_identifier).dotted
+    return figures
+
+
+def number(integer: Node) -> int:
+    """The value of an INTEGER."""
+    if integer.tag != INTEGER or not integer.content:
+        raise ValueError("ASN.1: no INTEGER")
+    return int.from_bytes(integer.content, "big", signed=True)
+
+
+def octets_of(octets: Node) -> bytes:
+    """The value of an OCTET STRING, in one piece or in segments."""
+    return b"".join(octet_string(memoryview(octets.whole), 0))

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from enum import StrEnum
 from typing import Final
 
-from gateway.transports.as2.algorithms import digest_called, digest_of
+from gateway.transports.as2.algorithms import digest_called, digest_of, policy_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected
 from gateway.transports.as2.headers import is_printable, printable, value_of
@@ -104,12 +104,12 @@ def build_mdn(
         fields.append(f"Received-Content-MIC: {base64.b64encode(digest).decode()}, {asked.label(algorithm)}")
     part = _report(text, fields)
     now = datetime.now(UTC)
-    algorithm_of_signature = asked.digest
+    algorithm_of_signature = asked.digest(policy_of(terms.algorithms))
     if asked.signed and algorithm_of_signature is not None:
         covered = part.octets()
         signer = first_of(terms.our_signing, "our signing certificate")
         digest = digest_of(algorithm_of_signature, covered)
-        signature = sign(digest, signer, algorithm=algorithm_of_signature, at=now)
+        signature = sign(digest, signer, algorithm=algorithm_of_signature, scheme=terms.signature_scheme, at=now)
         part = multipart_signed(covered, signature, micalg=asked.label(algorithm_of_signature))
     body = b"".join(part.body)
     return Mdn(
@@ -229,7 +229,7 @@ def _report_of(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> tupl
     if entity.media_type == b"multipart/signed":
         pinned = [identity(ref) for ref in terms.their_signing]
         content, signature = signed_parts(entity.body, _boundary(entity))
-        good = verify(content, bytes(Entity.read(signature).content()), pinned)
+        good = verify(content, bytes(Entity.read(signature).content()), pinned, policy_of(terms.algorithms))
         entity, signer = Entity.read(good.octets), good.signer.fingerprint
     if not _is_report(entity):
         raise ValueError("there is no multipart/report in the answer")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.transports.as2 import der
-from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, SECURE_DIGESTS, digest_of
+from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, digest_of, policy_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.compression import compress, inflate
 from gateway.transports.as2.envelopes import decrypt, encrypt
@@ -58,6 +58,7 @@ class Received:
     mic_algorithm: str  #: of ``mic``: "sha256", "sha384", "sha512"
     layers: tuple[Layer, ...]  #: outermost first
     signer_fingerprint: str | None  #: of the pinned certificate that verified; None: not signed
+    decrypted_with: str | None  #: fingerprint of our certificate whose key opened it; None: not encrypted
     receipt: ReceiptRequest | None  #: None: no MDN is wanted
 
 
@@ -99,6 +100,7 @@ def build_message(
         ValueError: a name, the message id, a content type or the subject cannot stand in a header, or there are too
             many attachments.
     """
+    policy_of(terms.algorithms).demand(terms)
     now = datetime.now(UTC)
     part = document(payload, content_type, file_name)
     if attachments:
@@ -109,19 +111,20 @@ def build_message(
     signed_with: str | None = None
     encrypted_for: tuple[str, ...] = ()
     if terms.signed:
-        if terms.digest not in SECURE_DIGESTS:
-            raise UnusableTerms(f"the digest {terms.digest!r} is none of {', '.join(SECURE_DIGESTS)}")
         signer = first_of(terms.our_signing, "our signing certificate")
         covered, signed_with = part.octets(), signer.fingerprint
-        signature = sign(digest_of(terms.digest, covered), signer, algorithm=terms.digest, at=now)
+        digest = digest_of(terms.digest, covered)
+        signature = sign(digest, signer, algorithm=terms.digest, scheme=terms.signature_scheme, at=now)
         part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
     if terms.compressed and terms.compressed_after_signing:
         part = _compressed(part)
     if terms.encrypted:
-        recipient = first_of(terms.their_encryption, "the partner's encryption certificate")
-        encrypted_for = (recipient.fingerprint,)
+        newest = first_of(terms.their_encryption, "the partner's encryption certificate")
+        recipients = [identity(ref) for ref in terms.their_encryption] if terms.all_recipients else [newest]
+        encrypted_for = tuple(recipient.fingerprint for recipient in recipients)
         kind = "authEnveloped-data" if terms.cipher.endswith("gcm") else "enveloped-data"
-        part = _pkcs7_part(kind, "smime.p7m", encrypt(part.octets(), recipient, cipher=terms.cipher))
+        blob = encrypt(part.octets(), recipients, cipher=terms.cipher, key_transport=terms.key_transport)
+        part = _pkcs7_part(kind, "smime.p7m", blob)
     identifier = bracketed(message_id)
     headers = {
         "Message-ID": identifier,
@@ -135,9 +138,9 @@ def build_message(
         **dict(part.fields),
     }
     if terms.signed_mdn:
-        digest = MICALG.get(terms.digest, MICALG["sha256"])
+        micalg = MICALG.get(terms.digest, MICALG["sha256"])
         headers["Disposition-Notification-Options"] = (
-            f"signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, {digest}"
+            f"signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, {micalg}"
         )
     if terms.async_mdn:
         if terms.our_url is None:
@@ -189,7 +192,7 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
     receipt = requested_receipt(headers)
     if not re.fullmatch(r"[!-~]+", names.message_id) or not bare_id(names.message_id):
         raise Rejected(Disposition.INVALID_MESSAGE_ID, "the Message-ID is empty or holds a space")
-    if receipt is not None and receipt.digest is None:
+    if receipt is not None and receipt.digest(policy_of(terms.algorithms)) is None:
         raise Rejected(
             Disposition.UNSUPPORTED_MIC_ALGORITHMS, "only digests we do not support are asked for the receipt"
         )
@@ -212,6 +215,7 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
             mic_algorithm=algorithm,
             layers=tuple(opening.layers),
             signer_fingerprint=opening.signature.signer.fingerprint if opening.signature else None,
+            decrypted_with=opening.decrypted_with,
             receipt=receipt,
         )
     except Rejected as rejected:
@@ -228,10 +232,12 @@ class _Opening:
 
     def __init__(self, terms: As2Terms, receipt: ReceiptRequest | None) -> None:
         self._terms = terms
+        self._policy = policy_of(terms.algorithms)
         self._receipt = receipt
         self._reached: Entity | None = None  #: inside the layers that were taken off, verified or not
         self._is_garbage = False  #: the padding was wrong, which must not show before the rest has failed or not
         self.layers: list[Layer] = []
+        self.decrypted_with: str | None = None
         self.signature: Signature | None = None  #: found good
 
     def open(self, entity: Entity) -> Entity:
@@ -302,7 +308,7 @@ class _Opening:
     @property
     def _asked(self) -> str | None:
         """The digest the request names for its receipt."""
-        return self._receipt.digest if self._receipt is not None and self._receipt.micalgs else None
+        return self._receipt.digest(self._policy) if self._receipt is not None and self._receipt.micalgs else None
 
     def _demand_encryption_outside(self) -> None:
         if self._terms.encrypted and not self.layers:
@@ -317,7 +323,8 @@ class _Opening:
         if kind in (der.OID_ENVELOPED, der.OID_AUTH_ENVELOPED):
             if self.layers:
                 raise ValueError("encryption inside another layer")
-            opened = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption])
+            opened = decrypt(blob, [identity(ref) for ref in self._terms.our_decryption], self._policy)
+            self.decrypted_with = opened.opened_with
             self._is_garbage = not opened.is_well_padded
             self.layers.append(Layer(LayerKind.ENCRYPTED, opened.cipher))
             self._reach(opened.octets)
@@ -339,7 +346,7 @@ class _Opening:
         boundary = parameters(entity.field(b"content-type")).get(b"boundary", b"")
         content, signature = signed_parts(entity.body, boundary)
         self._reach(content)
-        good = verify(content, bytes(Entity.read(signature).content()), pinned)
+        good = verify(content, bytes(Entity.read(signature).content()), pinned, self._policy)
         self.signature = good
         self.layers.append(Layer(LayerKind.SIGNED, good.algorithm))
         return Entity.read(good.octets)

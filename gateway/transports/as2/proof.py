@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.transports.as2 import der
+from gateway.transports.as2.algorithms import policy_of
 from gateway.transports.as2.certificates import identity
 from gateway.transports.as2.compression import inflate
 from gateway.transports.as2.envelopes import decrypt
@@ -14,10 +15,12 @@ from gateway.transports.as2.errors import Disposition, Rejected
 from gateway.transports.as2.headers import value_of
 from gateway.transports.as2.mime import Entity, Span, parameters, signed_parts
 from gateway.transports.as2.signatures import verify
-from partners.profiles import As2Terms
+from partners.profiles import Algorithms, As2Terms
 
 #: Encrypted and compressed once each are all there should be; what has more says nothing we could show.
 _MAX_LAYERS: Final = 4
+#: The link may have been allowed more in its time than it is today.
+_POLICY: Final = policy_of(Algorithms.LEGACY)
 _PKCS7: Final = {b"application/pkcs7-mime", b"application/x-pkcs7-mime"}
 
 
@@ -54,7 +57,7 @@ def detach(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Detached
         boundary = parameters(entity.field(b"content-type")).get(b"boundary", b"")
         content, signature_part = signed_parts(entity.body, boundary)
         signature = bytes(Entity.read(signature_part).content())
-        good = verify(content, signature, [identity(ref) for ref in terms.their_signing])
+        good = verify(content, signature, [identity(ref) for ref in terms.their_signing], _POLICY)
     except (ValueError, IndexError) as exc:
         raise Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, f"reading: {exc}") from None
     return Detached(octets=bytes(good.octets), signature=signature, signer_fingerprint=good.signer.fingerprint)
@@ -75,4 +78,4 @@ def _unwrapped(entity: Entity, terms: As2Terms) -> Span:
     kind, _content = der.content_info(blob)
     if kind == der.OID_COMPRESSED:
         return Span.over(inflate(blob, max_bytes=4 * terms.max_bytes))
-    return decrypt(blob, [identity(ref) for ref in terms.our_decryption]).octets
+    return decrypt(blob, [identity(ref) for ref in terms.our_decryption], _POLICY).octets

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.transports.as2.algorithms import MICALG, SECURE_DIGESTS, digest_called
+from gateway.transports.as2.algorithms import MICALG, Policy, digest_called
 from gateway.transports.as2.headers import value_of
 
 _DEFAULT_DIGEST: Final = "sha256"
@@ -20,21 +20,15 @@ class ReceiptRequest:
     micalgs: tuple[str, ...]  #: as spelled by the asker, in his order; empty when he named none
     delivery_url: str | None  #: where an asynchronous MDN would go, unchecked; None: in the answer to this request
 
-    @property
-    def digest(self) -> str | None:
-        """The first digest asked for that we support; None when there is none among them."""
+    def digest(self, policy: Policy) -> str | None:
+        """The first digest asked for that the link allows; None when there is none among them."""
         if not self.micalgs:
             return _DEFAULT_DIGEST
-        return next((name for spelling in self.micalgs if (name := _supported(spelling))), None)
+        return next((name for spelling in self.micalgs if (name := digest_called(spelling)) in policy.digests), None)
 
     def label(self, digest: str) -> str:
         """``digest`` in the asker's own spelling, else in MIME's."""
-        return next((spelling for spelling in self.micalgs if _supported(spelling) == digest), MICALG[digest])
-
-
-def _supported(spelling: str) -> str | None:
-    name = digest_called(spelling)
-    return name if name in SECURE_DIGESTS else None
+        return next((spelling for spelling in self.micalgs if digest_called(spelling) == digest), MICALG[digest])
 
 
 def requested_receipt(headers: Mapping[str, str]) -> ReceiptRequest | None:

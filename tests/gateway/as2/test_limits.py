@@ -23,7 +23,7 @@ MB = 1024 * 1024
 
 
 def sealed(content: bytes, recipient) -> bytes:
-    return b"".join(encrypt([content], identity(public(recipient)), cipher="aes128_cbc"))
+    return b"".join(encrypt([content], [identity(public(recipient))], cipher="aes128_cbc"))
 
 
 def cpu_seconds_to_refuse(request: dict[str, str], body: bytes, terms) -> float:

@@ -43,7 +43,7 @@ def sent(link: Link, payload: bytes = EDI, **terms: Any) -> tuple[dict[str, str]
 
 
 def seal(content: bytes, recipient: CertificateRef, cipher: str = "aes256_cbc") -> bytes:
-    return b"".join(encrypt([content], identity(public(recipient)), cipher=cipher))
+    return b"".join(encrypt([content], [identity(public(recipient))], cipher=cipher))
 
 
 def signature_over(content: bytes, signer: CertificateRef) -> bytes:
