@@ -23,23 +23,23 @@ Source: RFC 4130 sections 5 to 7.
 
 from __future__ import annotations
 
-import base64
 import logging
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from gateway.endpoints import as2_guard
+from gateway.endpoints.as2_documents import opened
 from gateway.endpoints.as2_guard import FAILURES, Exchange, text
 from gateway.pipeline import receive
 from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
 from gateway.transports.as2 import Disposition
-from partners.profiles import As2Terms, Channel, PartnerState
+from partners.profiles import Channel, PartnerState
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +130,13 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         received = as2.receive(exchange.headers, incoming.raw, exchange.terms)
     except as2.Rejected as rejected:
         FAILURES.use(exchange.source)
-        answer = _receipt(exchange, rejected.disposition, rejected.disposition.explanation)
+        answer = _receipt(exchange, rejected.disposition, rejected.disposition.explanation, rejected.mic)
         reason = "signature_refused" if rejected.disposition in _UNPROVEN else "unreadable_message"
         summary = f"{code} sent an AS2 message we refuse: {rejected.disposition}"
-        receive.refuse(incoming, answer, reason=reason, summary=summary, why=rejected.why)
+        quarantined = replace(incoming, payload=rejected.salvaged)
+        receive.refuse(quarantined, answer, reason=reason, summary=summary, why=rejected.why)
         return answer
-    incoming, mic = _opened(incoming, received, exchange.terms), (received.mic, received.mic_algorithm)
+    incoming, mic = opened(incoming, received, exchange.terms), (received.mic, received.mic_algorithm)
     if state not in ACTIVE:
         answer = _receipt(exchange, _NO_RELATIONSHIP, "No messages are exchanged with you at present. Contact us.", mic)
         summary = f"{code} sent an AS2 message and is {state}"
@@ -168,24 +169,6 @@ def _receipt(exchange: Exchange, disposition: str, words: str, mic: tuple[bytes,
         headers = {name: value for name, value in made.headers.items() if name != "Content-Length"}
         return Answer(status=204, receipt=OwnReceipt(headers=headers, body=made.body))
     return Answer(status=200, headers=made.headers, body=made.body)
-
-
-def _opened(incoming: Incoming, received: as2.Received, terms: As2Terms) -> Incoming:
-    """With what was inside, and who proved to have sent it."""
-    evidence: dict[str, Any] = {
-        "signer": received.signer_fingerprint,
-        "layers": [f"{layer.kind} {layer.algorithm}" for layer in received.layers],
-    }
-    if any(ref.expired for ref in terms.their_signing if ref.fingerprint == received.signer_fingerprint):
-        evidence["signer_expired"] = True
-    return replace(
-        incoming,
-        payload=received.payload,
-        content_type=received.content_type,
-        file_name=received.file_name or "",
-        digests={received.mic_algorithm: base64.b64encode(received.mic).decode()},
-        evidence=evidence,
-    )
 
 
 def _again_later(words: str) -> Answer:

@@ -196,10 +196,27 @@ def test_a_message_below_the_terms_is_refused_kept_and_shown(
     assert answer.status_code == 200
     assert b"processed/error: " + disposition in answer.content
     row = Transmission.objects.get()
-    assert (row.state, row.payload, row.raw.content) == ("refused", None, made.body)
+    assert (row.state, row.raw.content) == ("refused", made.body)
     assert row.reason != ""
     assert Delivery.objects.count() == 0
     assert cases() == [("signature_refused", 1)]
+
+
+def test_what_could_be_opened_of_a_refused_message_is_in_quarantine(
+    acme: TradingPartner, other_key: CertificateRef, their_terms: As2Terms, message: Make, post_as2: Post
+) -> None:
+    post_as2(message(terms=_unsigned(their_terms, other_key)))
+    row = Transmission.objects.get()
+    assert (row.state, row.payload.content, row.reason) == ("refused", ACK, "it is not signed")
+    assert Delivery.objects.count() == 0
+
+
+def test_of_what_could_not_be_opened_there_is_nothing_in_quarantine(
+    acme: TradingPartner, other_key: CertificateRef, their_terms: As2Terms, message: Make, post_as2: Post
+) -> None:
+    made = message()
+    post_as2(Message(made.headers, b"garbage"))
+    assert Transmission.objects.get().payload is None
 
 
 def test_the_refused_message_keeps_no_id_so_its_correction_gets_in(
