@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from asn1crypto import cms
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,7 +176,7 @@ def test_signed_attributes_missing_or_doubled_are_refused(link: Link, supplier_k
     attributes = cms.CMSAttributes(kept)
     signer["signed_attrs"] = attributes
     key = identity(supplier_key).private_key
-    assert key is not None
+    assert isinstance(key, rsa.RSAPrivateKey)
     signer["signature"] = key.sign(attributes.untag().dump(), padding.PKCS1v15(), hashes.SHA256())
     told, why = refused(headers(SIGNED), signed(entity, info.dump(force=True)), replace(link.buyer, encrypted=False))
     assert (told, why.startswith("signature: ValueError: ")) == (UNIFORM, True)
