@@ -12,15 +12,17 @@ from email.utils import format_datetime
 from enum import StrEnum
 from typing import Final
 
-from gateway.transports.as2.algorithms import digest_called, digest_of, policy_of
+from gateway.transports.as2.algorithms import digest_called, digest_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected
+from gateway.transports.as2.features import feature_headers, link_policy
 from gateway.transports.as2.headers import is_printable, printable, value_of
 from gateway.transports.as2.mime import (
     Entity,
     Part,
     Span,
     field,
+    fields,
     multipart_signed,
     new_boundary,
     parameters,
@@ -35,6 +37,11 @@ from partners.profiles import As2Terms
 _MAX_PARTS: Final = 20
 #: Of a request, to see whether it is an MDN.
 _MAX_LOOK_BYTES: Final = 256 * 1024
+#: Fields that say in words what the disposition names in a token (RFC 8098 section 3.2.7, RFC 3798 for the other two).
+_REASON_FIELDS: Final = {"error": "Error", "failure": "Failure", "warning": "Warning"}
+#: Of a line of ours (RFC 5322 section 2.1.1), and of a partner's words.
+_MAX_LINE: Final = 900
+_MAX_WORDS: Final = 1000
 _NO_REQUEST: Final = ReceiptRequest(signed=False, micalgs=(), delivery_url=None)
 
 
@@ -63,6 +70,7 @@ class Receipt:
     text: str  #: for staff: the partner's disposition, or why it proves nothing
     mic_algorithm: str | None = None  #: of the MIC that agreed; None unless delivered or warning
     signer_fingerprint: str | None = None  #: of the pinned certificate that signed it; None: not signed, or not proved
+    explanation: str = ""  #: the part for people of an MDN that counts, cleaned and cut
 
 
 # ------------------------------------------------------------------------------------------------------------ build
@@ -81,30 +89,33 @@ def build_mdn(
     Args:
         disposition: what stands behind the semicolon, see ``Disposition``.
         mic: digest and its name, from ``Received``; None when none could be computed.
-        text: the part for people.
+        text: the part for people; of an error, failure or warning it stands in the field of that name as well.
 
     Raises:
         MalformedRequest: the headers do not name a message.
-        UnusableTerms: a signature is asked for and we have no signing certificate.
+        UnusableTerms: a signature is asked for and we have no signing certificate, or the version is none we speak.
         ValueError: the disposition cannot stand in a header.
     """
     request_names(received_headers)  # what is repeated below has passed these rules
     asked = requested_receipt(received_headers) or _NO_REQUEST
     them = value_of(received_headers, "AS2-From") or ""
     us = value_of(received_headers, "AS2-To") or ""
-    fields = [
+    said = [
         "Reporting-UA: supplier-gateway",
         f"Original-Recipient: rfc822; {us}",
         f"Final-Recipient: rfc822; {us}",
         f"Original-Message-ID: {value_of(received_headers, 'Message-ID')}",
         f"Disposition: automatic-action/MDN-sent-automatically; {printable(disposition, 'disposition')}",
     ]
+    level = disposition.partition("/")[2].partition(":")[0].strip().lower()
+    if level in _REASON_FIELDS:
+        said.append(f"{_REASON_FIELDS[level]}: {' '.join(_lines(text))[:_MAX_LINE]}")
     if mic is not None:
         digest, algorithm = mic
-        fields.append(f"Received-Content-MIC: {base64.b64encode(digest).decode()}, {asked.label(algorithm)}")
-    part = _report(text, fields)
+        said.append(f"Received-Content-MIC: {base64.b64encode(digest).decode()}, {asked.label(algorithm)}")
+    part = _report(text, said)
     now = datetime.now(UTC)
-    algorithm_of_signature = asked.digest(policy_of(terms.algorithms))
+    algorithm_of_signature = asked.digest(link_policy(terms))
     if asked.signed and algorithm_of_signature is not None:
         covered = part.octets()
         signer = first_of(terms.our_signing, "our signing certificate")
@@ -114,7 +125,7 @@ def build_mdn(
     body = b"".join(part.body)
     return Mdn(
         headers={
-            "AS2-Version": "1.2",
+            **feature_headers(terms),
             "AS2-From": us,
             "AS2-To": them,
             "Message-ID": new_message_id(terms.our_name),
@@ -127,14 +138,17 @@ def build_mdn(
     )
 
 
-def _report(text: str, fields: list[str]) -> Part:
+def _lines(text: str) -> list[str]:
+    return [line[:_MAX_LINE] for line in re.sub(r"[^ -~\r\n]", "?", text).splitlines()]
+
+
+def _report(text: str, said: list[str]) -> Part:
     boundary = new_boundary()
-    lines = re.sub(r"[^ -~\r\n]", "?", text).splitlines()
     body = (
         b"--%s\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s\r\n"
         b"--%s\r\nContent-Type: message/disposition-notification\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s\r\n\r\n"
         b"--%s--\r\n"
-    ) % (boundary, "\r\n".join(lines).encode(), boundary, "\r\n".join(fields).encode("ascii"), boundary)
+    ) % (boundary, "\r\n".join(_lines(text)).encode(), boundary, "\r\n".join(said).encode("ascii"), boundary)
     content_type = f'multipart/report; report-type=disposition-notification; boundary="{boundary.decode()}"'
     return Part((("Content-Type", content_type),), [body])
 
@@ -158,25 +172,33 @@ def read_mdn(
     """
     try:
         report, signer = _report_of(headers, body, terms)
-        fields = _notification(report)
-        if bare_id(field(fields, b"original-message-id").decode("latin-1")) != bare_id(message_id):
+        notification, explanation = _notification(report), _explanation(report)
+        named = field(notification, b"original-message-id").decode("latin-1")
+        if not named:
+            return Receipt(verdict=Verdict.INVALID, text="the MDN names no message")
+        if bare_id(named) != bare_id(message_id):
             return Receipt(verdict=Verdict.INVALID, text="the MDN is for another message")
-        kind, level, said = _disposition(fields)
+        kind, levels, said = _disposition(notification)
         if terms.signed_mdn and signer is None:
             return Receipt(verdict=Verdict.INVALID, text=f"a signed MDN was asked for; unsigned, it says: {said}")
-        if kind == "failed" or level in {"error", "failure"}:
-            return Receipt(verdict=Verdict.REJECTED, text=said, signer_fingerprint=signer)
+        if kind == "failed" or levels & {"error", "failure"}:
+            return Receipt(verdict=Verdict.REJECTED, text=said, signer_fingerprint=signer, explanation=explanation)
         if kind != "processed":
             return Receipt(verdict=Verdict.INVALID, text=f"a disposition that says neither yes nor no: {said}")
-        value, _comma, spelling = field(fields, b"received-content-mic").decode("latin-1").partition(",")
+        value, _comma, spelling = field(notification, b"received-content-mic").decode("latin-1").partition(",")
         algorithm = digest_called(spelling)
         if not value or algorithm is None or algorithm not in digests:
             return Receipt(verdict=Verdict.INVALID, text=f"no usable Received-Content-MIC beside: {said}")
         if not hmac.compare_digest(base64.b64decode("".join(value.split()), validate=True), digests[algorithm]):
             text = f"the MIC differs: the partner received something else ({said})"
-            return Receipt(verdict=Verdict.REJECTED, text=text, signer_fingerprint=signer)
-        verdict = Verdict.WARNING if level else Verdict.DELIVERED
-        return Receipt(verdict=verdict, text=said, mic_algorithm=algorithm, signer_fingerprint=signer)
+            return Receipt(verdict=Verdict.REJECTED, text=text, signer_fingerprint=signer, explanation=explanation)
+        return Receipt(
+            verdict=Verdict.WARNING if said != "processed" else Verdict.DELIVERED,
+            text=said,
+            mic_algorithm=algorithm,
+            signer_fingerprint=signer,
+            explanation=explanation,
+        )
     except (Rejected, MalformedRequest) as exc:
         return Receipt(verdict=Verdict.INVALID, text=exc.why)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as exc:
@@ -229,28 +251,54 @@ def _report_of(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> tupl
     if entity.media_type == b"multipart/signed":
         pinned = [identity(ref) for ref in terms.their_signing]
         content, signature = signed_parts(entity.body, _boundary(entity))
-        good = verify(content, bytes(Entity.read(signature).content()), pinned, policy_of(terms.algorithms))
+        good = verify(content, bytes(Entity.read(signature).content()), pinned, link_policy(terms))
         entity, signer = Entity.read(good.octets), good.signer.fingerprint
     if not _is_report(entity):
         raise ValueError("there is no multipart/report in the answer")
     return entity, signer
 
 
+def _parts(report: Entity) -> list[Entity]:
+    return [Entity.read(span) for span in split(report.body, _boundary(report), most=_MAX_PARTS).parts]
+
+
 def _notification(report: Entity) -> bytes:
     """The fields of the one disposition-notification."""
-    parts = [Entity.read(span) for span in split(report.body, _boundary(report), most=_MAX_PARTS).parts]
-    found = [part for part in parts if part.media_type == b"message/disposition-notification"]
+    found = [part for part in _parts(report) if part.media_type == b"message/disposition-notification"]
     if len(found) != 1:
         raise ValueError(f"{len(found)} disposition notifications")
     return bytes(found[0].content()).strip(b"\r\n") + b"\r\n"
 
 
-def _disposition(fields: bytes) -> tuple[str, str, str]:
-    """Type, level (error, failure, warning or empty) and both with the modifier, as read, for people.
+def _explanation(report: Entity) -> str:
+    """The part for people; one that cannot be read costs the words, not the receipt."""
+    part = next((part for part in _parts(report) if part.media_type == b"text/plain"), None)
+    if part is None:
+        return ""
+    try:
+        return _words(bytes(part.content()))
+    except ValueError:
+        return ""
 
-    Historic forms are understood: ``processed/warning: duplicate-document``, ``failed/failure: …``, ``processed/Error``.
+
+def _words(octets: bytes) -> str:
+    """A partner's text on one line, without what could be played with on a page or in a log."""
+    text = octets[: 4 * _MAX_WORDS].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_MAX_WORDS]
+
+
+def _disposition(notification: bytes) -> tuple[str, set[str], str]:
+    """Type, levels (error, failure, warning; mostly none or one) and all of it as read, with the reason, for people.
+
+    Historic forms are understood: ``processed/warning: duplicate-document``, ``failed/failure: …``, ``processed/Error``,
+    a disposition without its mode; the reason may stand behind the modifier, in fields of its own, or in both.
     """
-    said = field(fields, b"disposition").decode("latin-1").partition(";")[2].strip()
+    mode, semicolon, rest = field(notification, b"disposition").partition(b";")
+    said = _words(rest if semicolon else mode)
     kind, _slash, modifier = said.partition("/")
-    level = modifier.partition(":")[0].strip().lower()
-    return kind.partition(":")[0].strip().lower(), level, "".join(c if c.isprintable() else " " for c in said)[:400]
+    levels = {level.strip().lower() for level in modifier.partition(":")[0].split(",")} - {""}
+    kind = kind.partition(":")[0].strip().lower()
+    reasons = [_words(value) for name in _REASON_FIELDS for value in fields(notification, name.encode())]
+    if reasons := [reason for reason in reasons if reason]:
+        said = f"{said} ({'; '.join(reasons)})"
+    return kind, levels, (kind if said.lower() == kind else said)[:_MAX_WORDS]

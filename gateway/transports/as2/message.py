@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.transports.as2 import der
-from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, digest_of, policy_of
+from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, digest_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.compression import compress, inflate
 from gateway.transports.as2.envelopes import decrypt, encrypt
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected, UnusableTerms
+from gateway.transports.as2.features import feature_headers, link_policy
 from gateway.transports.as2.headers import printable
 from gateway.transports.as2.mime import Entity, Part, Span, multipart_signed, parameters, signed_parts
 from gateway.transports.as2.names import bare_id, bracketed, quoted, request_names
@@ -100,7 +101,7 @@ def build_message(
         ValueError: a name, the message id, a content type or the subject cannot stand in a header, or there are too
             many attachments.
     """
-    policy_of(terms.algorithms).demand(terms)
+    link_policy(terms).demand(terms)
     now = datetime.now(UTC)
     part = document(payload, content_type, file_name)
     if attachments:
@@ -129,7 +130,7 @@ def build_message(
     headers = {
         "Message-ID": identifier,
         "Date": format_datetime(now, usegmt=True),
-        "AS2-Version": "1.2",
+        **feature_headers(terms),
         "AS2-From": quoted(terms.our_name),
         "AS2-To": quoted(terms.their_name),
         "Subject": printable(subject or "Business documents", "subject"),
@@ -192,7 +193,7 @@ def receive(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Receive
     receipt = requested_receipt(headers)
     if not re.fullmatch(r"[!-~]+", names.message_id) or not bare_id(names.message_id):
         raise Rejected(Disposition.INVALID_MESSAGE_ID, "the Message-ID is empty or holds a space")
-    if receipt is not None and receipt.digest(policy_of(terms.algorithms)) is None:
+    if receipt is not None and receipt.digest(link_policy(terms)) is None:
         raise Rejected(
             Disposition.UNSUPPORTED_MIC_ALGORITHMS, "only digests we do not support are asked for the receipt"
         )
@@ -232,7 +233,7 @@ class _Opening:
 
     def __init__(self, terms: As2Terms, receipt: ReceiptRequest | None) -> None:
         self._terms = terms
-        self._policy = policy_of(terms.algorithms)
+        self._policy = link_policy(terms)
         self._receipt = receipt
         self._reached: Entity | None = None  #: inside the layers that were taken off, verified or not
         self._is_garbage = False  #: the padding was wrong, which must not show before the rest has failed or not

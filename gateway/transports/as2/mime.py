@@ -146,15 +146,20 @@ def field(head: bytes, name: bytes) -> bytes:
     Raises:
         ValueError: it stands there twice (which of the two counts is what forgers play with) or is too long.
     """
-    found = re.findall(rb"(?im)^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", head)
+    found = fields(head, name)
     if not found:
         return b""
     if len(found) > 1:
         raise ValueError(f"MIME: {name.decode('ascii', 'replace')} is repeated")
-    value: bytes = re.sub(rb"\r\n[ \t]+", b" ", found[0]).strip(b" \t")
-    if len(value) > MAX_FIELD_BYTES:
+    if len(found[0]) > MAX_FIELD_BYTES:
         raise ValueError(f"MIME: {name.decode('ascii', 'replace')} is too long")
-    return value
+    return found[0]
+
+
+def fields(head: bytes, name: bytes) -> list[bytes]:
+    """All header fields of a name that may be repeated, unfolded and trimmed."""
+    found = re.findall(rb"(?im)^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", head)
+    return [re.sub(rb"\r\n[ \t]+", b" ", value).strip(b" \t") for value in found]
 
 
 def media_type(content_type: bytes) -> bytes:

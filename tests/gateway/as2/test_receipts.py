@@ -119,6 +119,38 @@ def test_a_warning_with_the_right_mic_is_a_delivery_with_a_word(by_boltco, order
     assert (got.verdict, got.text) == (Verdict.WARNING, "processed/warning: duplicate-document")
 
 
+def test_a_delivery_with_words_beside_it_is_a_warning(by_boltco, order):
+    got = by_boltco(report("processed", mic_line(order) + "Warning: the file name was changed\r\n"))
+    assert (got.verdict, got.text) == (Verdict.WARNING, "processed (the file name was changed)")
+
+
+def test_the_words_of_a_no_are_told_wherever_they_stand(by_boltco):
+    fields = "Error: no key\r\n fits\r\nerror: ask\x07 EDI\r\nFailure: 17\r\n"
+    got = by_boltco(report("processed/error", fields))
+    assert (got.verdict, got.text) == (Verdict.REJECTED, "processed/error (no key fits; ask EDI; 17)")
+    assert got.explanation == "See below."
+
+
+def test_a_partners_words_are_cleaned_and_cut(by_boltco, order):
+    words = b"a\x1b[31m\xe2\x80\xaeb\r\n" + b"n" * 9_000
+    got = by_boltco(report("processed", mic_line(order)).replace(b"See below.", words))
+    assert got.verdict is Verdict.DELIVERED
+    assert got.explanation == "a [31m b " + "n" * 991
+
+
+def test_words_that_cannot_be_read_cost_no_receipt(by_boltco, order):
+    broken = report("processed", mic_line(order)).replace(
+        b"text/plain\r\n", b"text/plain\r\nContent-Transfer-Encoding: base64\r\n", 1
+    )
+    got = by_boltco(broken)
+    assert (got.verdict, got.explanation) == (Verdict.DELIVERED, "")
+
+
+def test_a_disposition_without_its_mode_is_read(by_boltco, order):
+    bare = report("processed", mic_line(order)).replace(b"automatic-action/MDN-sent-automatically; ", b"")
+    assert by_boltco(bare).verdict is Verdict.DELIVERED
+
+
 @pytest.mark.parametrize(
     "disposition",
     [
@@ -127,6 +159,7 @@ def test_a_warning_with_the_right_mic_is_a_delivery_with_a_word(by_boltco, order
         "failed/failure: sender-equals-receiver",
         "failed/Failure: unsupported format",
         "processed/error",
+        "processed/warning, error: two at once",
         "failed",
     ],
 )
@@ -349,6 +382,39 @@ def test_openssl_verifies_our_receipt(link: Link, openssl: Openssl, buyer_key):
     content = content.removeprefix(b"\r\n").removesuffix(b"\r\n")
     assert openssl.verifies(content, base64.b64decode(signature.partition(b"\r\n\r\n")[2]), buyer_key)
     assert b"Gr??e\r\nund mehr" in content
+
+
+@pytest.mark.parametrize(
+    ("disposition", "field"),
+    [
+        ("processed", None),
+        ("processed/error: authentication-failed", b"Error"),
+        ("processed/warning: duplicate-document", b"Warning"),
+        ("failed/failure: unsupported MIC-algorithms", b"Failure"),
+    ],
+)
+def test_the_reason_stands_in_the_field_of_its_kind_too(link: Link, disposition, field):
+    mdn = build_mdn(
+        headers("text/plain"), terms=link.buyer, disposition=disposition, mic=None, text="Why.\nWhat to do."
+    )
+    found = re.findall(rb"\r\n(Error|Warning|Failure): Why. What to do.\r\n", mdn.body)
+    assert found == ([field] if field else [])
+    assert mdn.body.count(b"Content-Type: ") == 3 + mdn.body.count(b"multipart/")  # text, notification, signature
+
+
+def test_no_line_of_ours_is_folded_or_too_long(link: Link):
+    asked = headers("text/plain", message_id="<" + "x" * 200 + "@boltco>", as2_from="b" * 128)
+    mdn = build_mdn(asked, terms=link.buyer, disposition="processed/error: x", mic=None, text="long " * 1000)
+    assert max(len(line) for line in mdn.body.split(b"\r\n")) <= 998
+    assert not any(line.startswith((b" ", b"\t")) for line in mdn.body.split(b"\r\n"))
+    assert not any("\r" in value or "\n" in value for value in mdn.headers.values())
+
+
+def test_a_no_is_signed_as_much_as_a_yes(link: Link, order: Outgoing):
+    mdn = build_mdn(order.headers, terms=link.supplier, disposition="processed/error: x", mic=None, text="Because.")
+    got = read_mdn(mdn.headers, mdn.body, message_id="po-1@acme", digests=order.digests, terms=link.buyer)
+    assert (got.verdict, got.text, got.explanation) == (Verdict.REJECTED, "processed/error: x (Because.)", "Because.")
+    assert got.signer_fingerprint == link.supplier.our_signing[0].fingerprint
 
 
 def test_an_unsigned_receipt_is_given_when_no_signature_is_asked(link: Link):
