@@ -8,13 +8,12 @@ import threading
 from types import FrameType
 from typing import Final
 
-import waitress
 from django.conf import settings
 from django.db import connection
 
+from gateway import web_server
 from gateway.embedded import EmbeddedWorker
 from gateway.wsgi import application
-from partners.profiles import MAX_MESSAGE_MEGABYTES
 
 #: Below this SQLite may lose pages when several connections check-point at once (sqlite.org/wal.html#walresetbug).
 _SAFE_SQLITE: Final = (3, 51, 3)
@@ -25,16 +24,7 @@ class Gateway:
 
     def __init__(self, host: str, port: int, *, threads: int = 8) -> None:
         self._worker = EmbeddedWorker()
-        # waitress takes a thread only when the whole body is there: slow senders cost a socket, not a thread.
-        self._server = waitress.create_server(
-            application,
-            host=host,
-            port=port,
-            threads=threads,
-            connection_limit=1000,
-            max_request_body_size=MAX_MESSAGE_MEGABYTES * 1024 * 1024,
-            ident="supplier-gateway",
-        )
+        self._server = web_server.create(application, host=host, port=port, threads=threads)
         self.port: int = self._server.effective_port
         self._web = threading.Thread(target=self._server.run, name="web", daemon=True)
         self._end = threading.Event()

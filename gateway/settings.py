@@ -5,7 +5,9 @@ With nothing set the gateway runs on one machine: SQLite, the broker in memory, 
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
@@ -34,6 +36,23 @@ def _number(name: str, default: float, *, least: float) -> float:
     if number < least:
         raise ImproperlyConfigured(f"{name} is {value}; it must be at least {least}.")
     return number
+
+
+def _networks(name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in os.environ.get(name, "").split(",") if part.strip())
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}: {error}. Say addresses or networks by commas: 10.0.0.5,10.1.0.0/16."
+        ) from None
+
+
+def _header(name: str, default: str) -> str:
+    """The name of a request header, as the key under which Django has it."""
+    value = os.environ.get(name, default)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ImproperlyConfigured(f"{name} is {value!r}; say the name of a header: letters, digits and hyphens.")
+    return "HTTP_" + value.upper().replace("-", "_")
 
 
 def _kept_secret(environment: str, file_name: str) -> str:
@@ -88,6 +107,7 @@ INSTALLED_APPS = [
     "gateway",
 ]
 MIDDLEWARE = [
+    "gateway.endpoints.proxies.TrustedProxies",  # first: who calls, and whether by TLS, is asked by all others
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -138,6 +158,13 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 BEHIND_TLS = _flag("GATEWAY_TLS", False)
+#: Whose word about the real caller counts; see gateway/endpoints/proxies.py.
+TRUSTED_PROXIES = _networks("GATEWAY_TRUSTED_PROXIES")
+#: Where they put the TLS client certificate of the caller. Default: RFC 9440.
+CLIENT_CERT_META = _header("GATEWAY_CLIENT_CERT_HEADER", "Client-Cert")
+#: Who sends slower than this on average, after a grace, is let go: strangers must not hold connections for ever.
+SENDER_GRACE_S = _number("GATEWAY_SENDER_GRACE_S", 5, least=0.1)
+SLOWEST_SENDER_KB_S = _number("GATEWAY_SLOWEST_SENDER_KB_S", 20, least=0.001)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = False  # a redirected AS2 POST is a lost message; the proxy in front redirects browsers
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the same: asks for that redirect
@@ -224,7 +251,7 @@ REST_FRAMEWORK = {
     },
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
-    "NUM_PROXIES": 0,  # X-Forwarded-For is whatever the caller says; the server in front is told which proxy to trust
+    "NUM_PROXIES": 0,  # REMOTE_ADDR is the real caller's already
 }
 DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "gateway.endpoints.error_handlers.ProblemHandler"}
 
@@ -238,6 +265,7 @@ LOGGING = {
     "loggers": {
         "pyx12": {"level": "CRITICAL"},
         "pyas2lib": {"level": "ERROR"},  # at DEBUG it writes decrypted payloads
+        "httpcore": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

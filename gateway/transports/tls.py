@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from partners.profiles import CertificateRef, HttpTerms
@@ -147,7 +148,12 @@ def _described(certificate: bytes | None) -> str:
         except x509.ExtensionNotFound:
             also = ""
         until = f"{read.not_valid_after_utc:%Y-%m-%d}"
-    except ValueError:  # much of a certificate is decoded only when it is asked for
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+    ):  # much of a certificate is decoded only when it is asked for
         return " (which is malformed)"
     return f" ({_clean(subject)}; for {_clean(also) or 'no host'}; issued by {_clean(issuer)}; until {until})"
 

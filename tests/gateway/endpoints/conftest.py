@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import pytest
-import waitress
 from django.core.cache import cache
 from django.db import connections, transaction
 from django.http import HttpResponse
@@ -17,7 +16,7 @@ from django.utils import timezone
 from waitress import wasyncore
 
 from edi_maps import canonical
-from gateway import order_book, states
+from gateway import order_book, states, web_server
 from gateway.models import Document, ErpConnection, Order
 from gateway.transports import as2
 from gateway.wsgi import application
@@ -145,12 +144,12 @@ def served(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     # A connection per request: none is left open in a server thread when the test's database goes.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     sockets: dict[int, object] = {}
-    server = waitress.create_server(application, map=sockets, host="127.0.0.1", port=0, threads=8)
+    server = web_server.create(application, host="127.0.0.1", port=0, sockets=sockets)
     over = threading.Event()
 
     def serve() -> None:
         while not over.is_set():
-            wasyncore.loop(timeout=0.05, map=sockets, count=1)
+            wasyncore.loop(timeout=0.05, map=sockets, count=1, use_poll=True)
 
     thread = threading.Thread(target=serve)
     thread.start()
