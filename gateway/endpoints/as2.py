@@ -1,6 +1,6 @@
-"""POST /as2: a partner's message in, its receipt out.
+"""POST /as2: a partner's message in, its receipt out; or its receipt for a message of ours.
 
-    headers → partner → length → body → open and verify → sign the receipt → one commit → answer
+    guard → body → open and verify → sign the receipt → one commit → answer
 
 Nothing is answered ``processed`` that is not committed, and the receipt is committed with the message: whoever repeats the
 message gets the same receipt byte for byte. What cannot be accepted is kept as it came, with its answer, and holds no
@@ -11,6 +11,7 @@ message id, so that the corrected message under the same id gets in.
 | 200 and an MDN, or 200 and nothing where none was asked for | stored, or a repeat of what is stored | message, receipt, work |
 | 200 and an MDN with an error, or 400 where none was asked for | well addressed, not acceptable | message, answer, case |
 | 204, and either MDN by a request of our own | a receipt at an address of the partner's was asked for | the same, and a delivery |
+| 200 and a line of text | it is a receipt, whatever it is worth; see ``pipeline.receipts`` | see there |
 | 400, 403, 411, 413 | see ``as2_guard`` | at most a case |
 | 405, 429 | not a POST; too many failures from one address in a partner's name | nothing |
 | 503 | we cannot store, or cannot use our own keys: send it again | nothing, or message and case |
@@ -34,7 +35,7 @@ from django.views.decorators.csrf import csrf_exempt
 from gateway.endpoints import as2_guard
 from gateway.endpoints.as2_documents import opened
 from gateway.endpoints.as2_guard import FAILURES, Exchange, text
-from gateway.pipeline import receive
+from gateway.pipeline import receipts, receive
 from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
@@ -93,22 +94,25 @@ def _answer(request: HttpRequest) -> Answer:
     body = request.read()
     if len(body) != exchange.length:
         return text(400, "The body ended before its announced length.")
+    receipt_for = as2.original_message_id(exchange.headers, body)
     try:
-        names = as2.request_names(exchange.headers)
+        message_id = as2.request_names(exchange.headers).message_id if receipt_for is None else ""
     except as2.MalformedRequest as malformed:
         return as2_guard.not_as2(malformed)
     incoming = Incoming(
         channel=Channel.AS2,
         partner_id=exchange.profile.id,
-        format="x12",
+        format="x12" if receipt_for is None else receipts.MDN,
         # One id, whether its brackets came along or not; as it came it is among the headers.
-        message_id=f"<{as2.bare_id(names.message_id)}>",
+        message_id=f"<{as2.bare_id(message_id)}>" if message_id else "",
         raw=body,
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
         content_type=request.headers.get("Content-Type", ""),
         receipt_to=exchange.receipt_to,
     )
     try:
+        if receipt_for is not None:
+            return receipts.arrived(incoming, exchange.profile, receipt_for)
         return _settle(exchange, incoming)
     except as2.UnusableTerms as unusable:
         answer = _again_later("We cannot open messages or sign receipts at the moment. Send it again.")

@@ -55,6 +55,7 @@ def _evidence(received: as2.Received, terms: As2Terms) -> dict[str, Any]:
     """Which certificates were used, and for what layers, the outermost first."""
     evidence: dict[str, Any] = {
         "signer": received.signer_fingerprint,
+        "decrypted_with": received.decrypted_with,
         "layers": [f"{layer.kind} {layer.algorithm}" for layer in received.layers],
     }
     if any(ref.expired for ref in terms.their_signing if ref.fingerprint == received.signer_fingerprint):

@@ -61,8 +61,9 @@ def test_a_good_message_is_stored_with_its_work_and_its_signed_receipt(
     assert cases() == []
     told = Event.objects.get(name="transmission.stored").data
     assert told["signer"] == their_terms.our_signing[0].fingerprint
+    assert told["decrypted_with"] == their_terms.their_encryption[0].fingerprint
     assert told["layers"] == ["encrypted aes256_cbc", "signed sha256"]
-    assert row.evidence == {"signer": told["signer"], "layers": told["layers"]}
+    assert row.evidence == {name: told[name] for name in ("signer", "decrypted_with", "layers")}
 
 
 def test_the_receipt_says_its_length_and_a_slash_more_is_no_redirect(
