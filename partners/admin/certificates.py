@@ -58,7 +58,8 @@ class CertificateForm(forms.ModelForm):
         upload: File[bytes] | None = cleaned.get("upload")
         if upload is not None:
             try:
-                cleaned["certificate_pem"] = certificates.read(_bounded(upload)).pem
+                # Whether it is one for AS2 the row's own check says, which knows its role.
+                cleaned["certificate_pem"] = certificates.read(_bounded(upload), for_tls=True).pem
             except CertificateError as error:
                 cleaned["certificate_pem"] = ""
                 self.add_error("upload", str(error))
@@ -119,7 +120,9 @@ class OwnCertificateForm(CertificateForm):
 
     def _check_key(self, key: PrivateKey, pem: str) -> None:
         KeystoreCanary.prove()
-        if pem and not certificates.belong_together(certificates.read(pem.encode("ascii", "replace")), key):
+        if pem and not certificates.belong_together(
+            certificates.read(pem.encode("ascii", "replace"), for_tls=True), key
+        ):
             raise CertificateError(
                 "The private key does not belong to this certificate. Send the key the certificate was made from."
             )
@@ -150,11 +153,12 @@ class CertificateInline(admin.StackedInline):
     form = CertificateForm
     formset = CertificateFormSet
     extra = 0
+    can_delete = False  # it proves what was signed with it; "we use it until" ends it
     readonly_fields = ["validity", "subject", "algorithm", "fingerprint"]
     classes = ["collapse"]
     verbose_name_plural = (
         "Certificates: theirs. For a roll-over add the new one beside the old; both are accepted, and we switch on the "
-        "day you enter"
+        "day you enter. None is deleted, because it proves old messages: a wrong one is ended by 'we use it until' now"
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -166,8 +170,11 @@ class CertificateInline(admin.StackedInline):
         """From when to when, and how many days are left."""
         if certificate._state.adding:
             return "shown when saved"
+        now = timezone.now()
         span = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-        return f"{span} ({days_left((certificate.not_after - timezone.now()).days)})"
+        if certificate.active_until is not None and certificate.active_until <= now:
+            return f"{span} (ended on {certificate.active_until:%Y-%m-%d}: refused)"
+        return f"{span} ({days_left((certificate.not_after - now).days)})"
 
 
 class OwnCertificateInline(CertificateInline):
@@ -176,7 +183,8 @@ class OwnCertificateInline(CertificateInline):
     form = OwnCertificateForm
     classes: list[str] = []
     verbose_name_plural = (
-        "Certificates: ours. To make a new pair, tick this identity in the list and choose 'Make a key and certificate'"
+        "Certificates: ours. To make a new pair, tick this identity in the list and choose 'Make a key and certificate'. "
+        "None is deleted, because it proves old messages: one is ended by 'we use it until'"
     )
 
 

@@ -14,8 +14,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from partners.admin.certificates import OwnCertificateInline
 from partners.keystore import KeystoreError
-from partners.models import Certificate, OwnIdentity
-from partners.onboarding import make_own_certificate
+from partners.models import CertificateRole, OwnIdentity
+from partners.onboarding import make_own_certificate, own_as2_certificates
 
 #: What partners need to install our next certificate before we sign with it.
 NOTICE: Final = timedelta(days=30)
@@ -30,7 +30,7 @@ class OwnIdentityAdmin(admin.ModelAdmin):
     actions = ["make_certificate"]
     fieldsets = [
         (None, {"fields": ["name", "active"]}),
-        ("On AS2", {"fields": ["as2_name"]}),
+        ("On AS2", {"fields": ["as2_name", "as2_url"]}),
         ("In X12 envelopes", {"fields": ["isa_qualifier", "isa_id", "group_id"]}),
     ]
 
@@ -38,6 +38,10 @@ class OwnIdentityAdmin(admin.ModelAdmin):
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changeform_view(request, *args, **kwargs)
+
+    def has_delete_permission(self, request: HttpRequest, obj: OwnIdentity | None = None) -> bool:
+        """Not with certificates: they prove what was signed with them, so such an identity is switched off instead."""
+        return super().has_delete_permission(request, obj) and (obj is None or not obj.certificates.exists())
 
     @admin.display(description="ISA")
     def isa(self, identity: OwnIdentity) -> str:
@@ -47,8 +51,8 @@ class OwnIdentityAdmin(admin.ModelAdmin):
     def signs_until(self, identity: OwnIdentity) -> str:
         """The end of the last certificate with a key, or that there is none."""
         now = timezone.now()
-        usable = Certificate.objects.accepted(now).filter(own_identity=identity, private_key__isnull=False)
-        last = usable.order_by("-not_after").first()
+        signing = own_as2_certificates(identity, now=now).exclude(role=CertificateRole.ENCRYPT)
+        last = signing.order_by("-not_after").first()
         return f"{last.not_after:%Y-%m-%d}" if last else "no key: make one"
 
     @admin.action(description="Make a key and certificate", permissions=["change"])
@@ -56,7 +60,7 @@ class OwnIdentityAdmin(admin.ModelAdmin):
         """Make a pair for each; where one is in use already, the new one signs after partners had time to install it."""
         now = timezone.now()
         for identity in queryset:
-            in_use = Certificate.objects.accepted(now).filter(own_identity=identity, private_key__isnull=False).exists()
+            in_use = own_as2_certificates(identity, now=now).exists()
             try:
                 made = make_own_certificate(identity, now=now, active_from=now + NOTICE if in_use else None)
             except KeystoreError as error:

@@ -10,18 +10,20 @@ from django.contrib import admin, messages
 from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.db.models import Max, Min, Prefetch, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
+from django.views.decorators.debug import sensitive_post_parameters
 
 from edi_maps.findings import CATALOGUE
 from partners import directory, readiness
+from partners.admin.as2 import As2Inline
 from partners.admin.certificates import CertificateInline, days_left
 from partners.keystore import KeystoreError
 from partners.models import (
     AckTerms,
     ApiKey,
-    As2Link,
     DocumentAgreement,
     SupplierNumber,
     TradingPartner,
@@ -80,21 +82,6 @@ class X12Inline(admin.StackedInline):
             {"fields": [("element", "segment", "component", "repetition"), "newline_after_segment"]},
         ),
         ("What we let pass", {"fields": ["relaxed"]}),
-    ]
-
-
-class As2Inline(admin.StackedInline):
-    model = As2Link
-    max_num = 1
-    extra = 0
-    verbose_name = "AS2"
-    fieldsets = [
-        (None, {"description": "Where they are.", "fields": ["own_identity", "their_name", "url"]}),
-        (
-            "Protection: what is ticked we demand of them and do ourselves",
-            {"fields": [("signed", "encrypted", "compressed", "signed_mdn"), ("digest", "cipher"), "verify_tls"]},
-        ),
-        ("Limits", {"fields": [("timeout_s", "max_megabytes")]}),
     ]
 
 
@@ -177,6 +164,11 @@ class TradingPartnerAdmin(admin.ModelAdmin):
         ("Notes", {"fields": ["notes"]}),
         ("History", {"fields": [("created_at", "updated_at")], "classes": ["collapse"]}),
     ]
+
+    # An error report must not quote a password that was entered into the form.
+    @method_decorator(sensitive_post_parameters())
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TradingPartner]:
         now = timezone.now()

@@ -15,7 +15,16 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from partners import certificates, directory
-from partners.models import ApiEnvironment, ApiKey, As2Link, Certificate, OwnIdentity, TradingPartner, X12Terms
+from partners.models import (
+    ApiEnvironment,
+    ApiKey,
+    As2Link,
+    Certificate,
+    KeystoreCanary,
+    OwnIdentity,
+    TradingPartner,
+    X12Terms,
+)
 from partners.profiles import Channel, PartnerState
 from tests.partners.conftest import pair
 
@@ -47,6 +56,7 @@ class Browser:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._blank: dict[str, Any] = {}  # the empty row of each inline on the page opened last
 
     def open(self, url: str) -> dict[str, Any]:
         response = self.client.get(url)
@@ -55,13 +65,16 @@ class Browser:
         values: dict[str, Any] = {}
         for name, value in form.form_values():
             values.setdefault(name, []).append(value)
+        self._blank = {name: value for name, value in values.items() if "__prefix__" in name}
         return {name: value for name, value in values.items() if "__prefix__" not in name}
 
     def add_row(self, values: dict[str, Any], inline: str, **fields: object) -> None:
-        """What the page's script does for "Add another": the next row of an inline."""
+        """What the page's script does for "Add another": the empty row of an inline, then what a person enters."""
         index = int(values[f"{inline}-TOTAL_FORMS"][0])
         values[f"{inline}-TOTAL_FORMS"] = [str(index + 1)]
-        values.update({f"{inline}-{index}-{name}": value for name, value in fields.items()})
+        start = f"{inline}-__prefix__-"
+        blank = {name.removeprefix(start): value for name, value in self._blank.items() if name.startswith(start)}
+        values.update({f"{inline}-{index}-{name}": value for name, value in (blank | fields).items()})
 
     def send(self, url: str, values: dict[str, Any]) -> str:
         response = self.client.post(url, {"_continue": "1", **values}, follow=True)
@@ -97,36 +110,9 @@ def test_a_partner_with_all_its_terms_is_added_on_one_page(browser, form, plant)
     form["state"] = "testing"
     form["supplier_numbers-0-number"] = "0000100020"
     browser.add_row(form, "agreements", document="purchase_order", direction="outbound", channel="as2", format="x12")
-    browser.add_row(
-        form,
-        "x12",
-        own_identity=plant.pk,
-        their_qualifier="ZZ",
-        their_id="ACMEEDI",
-        version="004010",
-        element="*",
-        segment="~",
-        component=">",
-        repetition="^",
-        usage="P",
-        functional_ack="full",
-        relaxed=["no_agreement"],
-    )
-    browser.add_row(
-        form,
-        "as2",
-        own_identity=plant.pk,
-        their_name="ACME-AS2",
-        url="https://as2.acme.example/in",
-        signed="on",
-        encrypted="on",
-        digest="sha256",
-        cipher="aes256_cbc",
-        timeout_s="30",
-        max_megabytes="25",
-        verify_tls="on",
-    )
-    browser.add_row(form, "certificates", role="both", certificate_pem=certificate())
+    browser.add_row(form, "x12", their_id="ACMEEDI", relaxed=["no_agreement"])
+    browser.add_row(form, "as2", their_name="ACME-AS2", url="https://as2.acme.example/in")
+    browser.add_row(form, "certificates", certificate_pem=certificate())
 
     page = browser.send(ADD, form)
 
@@ -177,6 +163,23 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
         ("as2", {"url": "https://"}, "names no host"),
         ("as2", {"url": "https://me:pw@acme.example"}, "user name or password"),
         ("as2", {"url": "https://[acme"}, "is not an address"),
+        ("as2", {"digest": "sha1"}, "SHA-1 can be broken"),
+        ("as2", {"cipher": "des_ede3_cbc"}, "3DES can be broken"),
+        ("as2", {"algorithms": "modern", "key_transport": "oaep_sha256"}, "choose an AES-GCM cipher"),
+        ("as2", {"algorithms": "modern", "cipher": "aes256_gcm"}, "choose an OAEP one"),
+        ("as2", {"algorithms": "legacy", "as2_version": "1.3"}, "knows no legacy algorithms"),
+        ("as2", {"compressed_after_signing": "on"}, "tick signed and compressed too"),
+        ("as2", {"async_mdn": "on"}, "Enter our AS2 address on the page of Main plant"),
+        ("as2", {"mdn_timeout_minutes": "0"}, "greater than or equal to 1"),
+        ("as2", {"mdn_timeout_minutes": "10081"}, "less than or equal to 10080"),
+        ("as2", {"expired_grace_days": "91"}, "less than or equal to 90"),
+        ("as2", {"retry_minutes": "5, ten"}, "'ten' is no pause"),
+        ("as2", {"receipt_origins": "https://mdn.acme.example/in"}, "more than scheme, host and port"),
+        ("as2", {"proxy_url": "socks5://proxy:1080"}, "neither http:// nor https://"),
+        ("as2", {"authorities_pem": "hello"}, "not a certificate we can read"),
+        ("as2", {"http_user": "a:b"}, "neither a colon"),
+        ("as2", {"http_user": "plant", "url": "http://acme.example"}, "use an https:// address"),
+        ("as2", {"http_password": "open sesame"}, "user name that goes with the password"),
         ("certificates", {"role": "both", "certificate_pem": "hello"}, "not a certificate we can read"),
         (
             "certificates",
@@ -188,26 +191,8 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
 )
 def test_a_wrong_entry_is_explained_at_its_place(browser, form, plant, inline, row, reason):
     usual = {
-        "x12": {
-            "own_identity": plant.pk,
-            "their_qualifier": "ZZ",
-            "their_id": "ACMEEDI",
-            "version": "004010",
-            "element": "*",
-            "segment": "~",
-            "component": ">",
-            "repetition": "^",
-            "usage": "P",
-            "functional_ack": "full",
-        },
-        "as2": {
-            "own_identity": plant.pk,
-            "their_name": "ACME-AS2",
-            "digest": "sha256",
-            "cipher": "aes256_cbc",
-            "timeout_s": "30",
-            "max_megabytes": "25",
-        },
+        "x12": {"their_id": "ACMEEDI"},
+        "as2": {"their_name": "ACME-AS2"},
     }
     browser.add_row(form, inline, **usual.get(inline, {}) | row)
 
@@ -310,6 +295,150 @@ def test_an_api_key_is_shown_once_and_then_on_no_page(browser, acme):
     random_part = secret[len(caller.prefix) :]
     for again in (url, LIST, f"{LIST}{acme.pk}/history/"):
         assert random_part not in browser.client.get(again).content.decode()
+
+
+LINK = {"their_name": "ACME-AS2", "url": "https://as2.acme.example/in", "http_user": "plant"}
+PASSWORD = "correct horse battery staple"
+
+
+def test_a_password_is_taken_replaced_and_forgotten_and_never_shown(browser, form, plant):
+    browser.add_row(form, "as2", **LINK, http_password=PASSWORD)
+    pages = [browser.send(ADD, form)]
+    partner = TradingPartner.objects.get()
+    url = f"{LIST}{partner.pk}/change/"
+
+    def password() -> str:
+        found = directory.profile(partner.pk).as2
+        assert found is not None
+        return found.http.password
+
+    assert password() == PASSWORD
+    pages.append(browser.send(url, browser.open(url)))
+    assert password() == PASSWORD  # saved unchanged
+    pages.append(browser.send(url, browser.open(url) | {"as2-0-http_password": " a space first"}))
+    assert password() == " a space first"
+    pages.append(browser.send(url, browser.open(url) | {"as2-0-forget_http_password": "on"}))
+    assert password() == ""
+    pages += [browser.client.get(f"{LIST}{partner.pk}/history/").content.decode()]
+    assert not [page for page in pages if PASSWORD in page or "a space first" in page or errors(page)]
+
+
+def test_a_password_beside_a_wrong_entry_is_not_shown_again(browser, form, plant):
+    browser.add_row(form, "as2", **LINK | {"url": "nowhere"}, http_password=PASSWORD)
+
+    page = browser.send(ADD, form)
+
+    assert "neither http://" in errors(page)
+    assert PASSWORD not in page
+
+
+def test_a_wrong_wrapping_key_stores_no_password(browser, form, plant, settings):
+    KeystoreCanary.prove()
+    browser.add_row(form, "as2", **LINK, http_password=PASSWORD)
+    settings.KEYSTORE_SECRET = "another secret of sufficient length, but wrong"
+
+    page = browser.send(ADD, form)
+
+    assert "no configured key has that id" in errors(page)
+    assert not TradingPartner.objects.exists()
+
+
+def test_a_private_key_among_the_authorities_is_refused_and_not_shown_again(browser, form, plant):
+    browser.add_row(form, "as2", **LINK, authorities_pem=private_key())
+
+    page = browser.send(ADD, form)
+
+    assert "holds a private key" in errors(page)
+    assert body_of(private_key()) not in page
+
+
+def test_a_beginner_sees_five_entries_of_a_link_and_the_rest_is_folded(browser, acme, plant):
+    As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2")
+
+    page = parsed(browser.client.get(f"{LIST}{acme.pk}/change/").content.decode())
+
+    (row,) = (element for element in page.iter("div") if element.get("id") == "as2-0")
+    entries = [e for e in row.xpath(".//input[not(@type='hidden')]|.//select|.//textarea") if e.get("name")]
+    open_ones = [e.get("name").removeprefix("as2-0-") for e in entries if not e.xpath("ancestor::details")]
+    assert [name for name in open_ones if name != "DELETE"] == [
+        "own_identity",
+        "their_name",
+        "url",
+        "signed",
+        "encrypted",
+    ]
+    assert [heading.text_content().strip() for heading in row.iter("summary")] == [
+        "Protection",
+        "Receipts",
+        "Retries and limits",
+        "Network",
+    ]
+
+
+def test_a_group_with_a_mistake_in_it_is_open(browser, form, plant):
+    browser.add_row(form, "as2", their_name="ACME-AS2", retry_minutes="soon")
+
+    page = parsed(browser.send(ADD, form))
+
+    (wrong,) = (field for field in page.iter("input") if field.get("name") == "as2-0-retry_minutes")
+    assert not wrong.xpath("ancestor::details[not(@open)]")
+
+
+def test_a_certificate_cannot_be_deleted_only_ended(browser, acme, plant):
+    Certificate.objects.create(partner=acme, certificate_pem=certificate())
+    url = f"{LIST}{acme.pk}/change/"
+    values = browser.open(url)
+    assert "certificates-0-DELETE" not in values
+
+    day, time = timezone.localtime().strftime("%Y-%m-%d %H:%M:%S").split()
+    page = browser.send(
+        url,
+        values
+        | {
+            "certificates-0-DELETE": "on",
+            "certificates-0-active_until_0": day,
+            "certificates-0-active_until_1": time,
+        },
+    )
+
+    assert errors(page) == ""
+    assert "refused" in page
+    assert "None is deleted, because it proves old messages" in page
+    assert Certificate.objects.count() == 1
+    assert not Certificate.objects.accepted(timezone.now()).exists()
+
+
+def test_an_identity_with_certificates_cannot_be_deleted(browser, plant):
+    delete = f"{OURS}{plant.pk}/delete/"
+    assert browser.client.get(delete).status_code == 200
+    Certificate.objects.create(own_identity=plant, certificate_pem=certificate())
+
+    browser.client.post(OURS, {"action": "delete_selected", "_selected_action": [plant.pk], "post": "yes"})
+
+    assert browser.client.post(delete, {"post": "yes"}).status_code == 403
+    assert OwnIdentity.objects.filter(pk=plant.pk).exists()
+
+
+def test_no_page_holds_a_key_or_a_password(browser, acme, plant):
+    link = As2Link.objects.create(partner=acme, own_identity=plant, **LINK, present_client_certificate=True)
+    link.keep_http_password(PASSWORD)
+    for name, role in (("ours", "both"), ("ours-tls", "tls")):
+        own = Certificate.objects.create(own_identity=plant, certificate_pem=certificate(name), role=role)
+        own.keep_private_key(certificates.read_private_key(private_key(name).encode()))
+    rows = {"tradingpartner": acme.pk, "ownidentity": plant.pk}
+    urls = [
+        f"/admin/partners/{model}/{page}"
+        for model, pk in rows.items()
+        for page in ("", "add/", f"{pk}/change/", f"{pk}/history/", f"{pk}/delete/")
+    ]
+    for url in (f"/admin/partners/{model}/{pk}/change/" for model, pk in rows.items()):
+        assert errors(browser.send(url, browser.open(url))) == ""
+
+    pages = "".join(browser.client.get(url).content.decode() for url in [*urls, "/admin/"])
+
+    secrets = [PASSWORD, "PRIVATE KEY", body_of(private_key("ours")), body_of(private_key("ours-tls"))]
+    assert [secret for secret in secrets if secret in pages] == []
+    assert body_of(certificate("ours")) in pages  # the pages do show the certificates
 
 
 def test_a_revoked_api_key_is_refused_and_stays_on_the_page(browser, acme):
