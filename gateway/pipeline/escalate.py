@@ -37,10 +37,9 @@ def sweep(*, now: datetime) -> int:
 
 
 def _dead_letters() -> int:
-    """A dead letter without a case: its worker died, or gave up, before it could open one."""
-    unseen = Delivery.objects.filter(
-        ~Exists(ExceptionCase.objects.filter(delivery=OuterRef("pk"))), state=DeliveryState.DEAD
-    )
+    """A dead letter nobody is told of: its worker died, or gave up, before it could open a case, the first time or again."""
+    told = ExceptionCase.objects.filter(delivery=OuterRef("pk"), state=CaseState.OPEN)
+    unseen = Delivery.objects.filter(~Exists(told), state=DeliveryState.DEAD)
     rows = list(unseen.select_related("document", "transmission", "connection")[:_AT_ONCE])
     for delivery in rows:
         with transaction.atomic():
@@ -197,4 +196,6 @@ def _reason(delivery: Delivery) -> str:
         return "poison"
     if delivery.kind == DeliveryKind.ERP:
         return "erp_unreachable"
+    if delivery.kind == DeliveryKind.RECEIPT:
+        return "receipt_undeliverable"
     return "partner_unreachable" if delivery.attempts > 1 else "transport_failed"
