@@ -41,8 +41,9 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 MOST_HEADER_LINES: Final = 100
 #: Of a body, in memory; what is beyond goes to a temporary file.
 SPOOL_BYTES: Final = 128 * 1024
-#: How long a connection is read on and nothing kept after its request was refused.
+#: How long a connection is read on and nothing kept after its request was refused, and after it was too slow.
 LINGER_S: Final = 10.0
+SLOW_LINGER_S: Final = 1.0
 #: A chunk's line and all trailers of a body; nobody sends extensions.
 _MOST_LINE_BYTES: Final = 1024
 _MOST_TRAILER_BYTES: Final = 8 * 1024
@@ -201,7 +202,9 @@ class ChunkedBody:
                 at += len(piece)
                 continue
             end = data.find(b"\n", at, at + _MOST_LINE_BYTES) + 1
-            self._line += data[at : end or at + _MOST_LINE_BYTES]
+            self._line += data[
+                at : end or at + _MOST_LINE_BYTES + 1
+            ]  # without an end there, it is too long by one at least
             at = end or len(data)
             if len(self._line) > _MOST_LINE_BYTES:
                 self.error = BadRequest("A line of the chunked body is too long")
@@ -244,7 +247,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     parser_class = Request
     request: Request | None
     will_close: bool
-    _refused = False
+    _linger_s: float | None = None  #: after the answer that is being given, which is a refusal
     _linger_until: float | None = None
 
     def readable(self) -> bool:
@@ -274,20 +277,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         super().send_continue()
 
     def service(self) -> None:
-        self._refused = self._refused or self.requests[0].error is not None
+        if (error := self.requests[0].error) is not None:
+            self._linger_s = SLOW_LINGER_S if isinstance(error, RequestTimeout) else LINGER_S
         super().service()
 
     def handle_write(self) -> None:
-        if self._refused and self.close_when_flushed and not self.will_close:
+        if self._linger_s is not None and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.total_outbufs_len:
-                self._linger()
+                self._linger(self._linger_s)
         if self.close_when_flushed or self.will_close or self._linger_until is None:
             super().handle_write()
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float) -> None:
         self.close_when_flushed = False
-        self._linger_until = time.monotonic() + LINGER_S
+        self._linger_until = time.monotonic() + seconds
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
