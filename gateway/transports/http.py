@@ -11,7 +11,7 @@ import base64
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -57,9 +57,8 @@ def post(
     Redirects are not followed: a redirected message is a message at an address nobody agreed on. Proxies in the
     environment are not used.
 
-    Name and password of the terms go along at once, over plain HTTP too: AS2 over HTTP is common, and a link that protects
-    nothing else has them in clear. They are for the server they were agreed with: to post anywhere else, take
-    ``without_credentials(terms)``.
+    Name and password of the terms go along at once, to the host of ``url`` and no other, over plain HTTP too: AS2 over HTTP
+    is common, and a person who enters a password for such a link has chosen so.
 
     Args:
         timeout_s: for the whole exchange, from looking the name up to the last byte of the answer; None: as the terms say.
@@ -92,11 +91,6 @@ def post(
             if len(received) > MAX_ANSWER_BYTES:
                 raise InDoubt(f"the answer (HTTP {answer.status}) is longer than {MAX_ANSWER_BYTES} bytes")
         return HttpAnswer(status=answer.status, headers=_readable(answer.headers), body=bytes(received))
-
-
-def without_credentials(terms: HttpTerms) -> HttpTerms:
-    """The terms for a server other than the one they were agreed with: nothing in them says who we are."""
-    return replace(terms, user="", password="", client_certificate=None)
 
 
 def _request(

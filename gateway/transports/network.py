@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import httpcore
 
-from gateway.transports import addresses, tls
-from gateway.transports.addresses import Address
+from gateway.transports import hosts, tls
 from gateway.transports.errors import NotPublic
+from gateway.transports.hosts import Address
 
 #: The longest look at the certificate of a server we already refused.
 _LOOK_S: Final = 3.0
@@ -89,14 +89,14 @@ class Network(httpcore.NetworkBackend):
             NotPublic: there are only others.
         """
         try:
-            found = addresses.look_up(host, port, timeout_s=self.deadline.left(httpcore.ConnectTimeout))
+            found = hosts.look_up(host, port, timeout_s=self.deadline.left(httpcore.ConnectTimeout))
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(str(exc)) from exc
         except (OSError, UnicodeError) as exc:
             raise httpcore.ConnectError(f"{host} has no address: {getattr(exc, 'strerror', None) or exc}") from exc
         if not self.public_only:
             return found
-        refused = {address: why for address in found if (why := addresses.why_not_public(address.ip))}
+        refused = {address: why for address in found if (why := hosts.why_not_public(address.ip))}
         if len(refused) == len(found):
             named = ", ".join(f"{address.ip} is {why}" for address, why in refused.items())
             raise NotPublic(f"{host} has no address on the public internet: {named}")

@@ -50,6 +50,8 @@ def context(terms: HttpTerms) -> ssl.SSLContext:
     Raises:
         UnusableTls: see there.
     """
+    if terms.presents_certificate and terms.client_certificate is None:
+        raise UnusableTls("the partner's server asks for a TLS certificate of ours, and none is in use")
     return _context(terms.verify_tls, terms.authorities_pem, terms.client_certificate)
 
 
