@@ -13,6 +13,7 @@ import pytest
 from gateway.transports.as2 import Rejected, Verdict, build_mdn, build_message, independent, read_mdn, receive
 from partners.profiles import CertificateRef
 from tests.gateway.as2.conftest import EDI, Link
+from tests.gateway.as2.handmade import COMPRESSED, ENVELOPED, headers, with_head
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pyas2lib, Python 3.12
 
@@ -80,12 +81,12 @@ def test_we_read_what_pyas2lib_writes_and_it_believes_our_receipt(
     terms = link.agreeing(signed=signed, encrypted=encrypted).buyer
     pair = Pair(supplier_key, buyer_key, sign=signed, encrypt=encrypted, compress=compressed)
     message = pair.build(EDI)
-    headers = unfolded(message)
-    got = receive(headers, message.content, terms)
+    request = unfolded(message)
+    got = receive(request, message.content, terms)
     assert (got.payload, got.file_name) == (EDI, "855.edi")
     if signed:
         assert base64.b64encode(got.mic) == message.mic
-    mdn = build_mdn(headers, terms=terms, mic=(got.mic, got.mic_algorithm), text="stored")
+    mdn = build_mdn(request, terms=terms, mic=(got.mic, got.mic_algorithm), text="stored")
     assert pair.judge(message, mdn.headers, mdn.body) == ("processed", None)
 
 
@@ -103,6 +104,28 @@ def test_pyas2lib_reads_what_we_write_and_we_believe_its_receipt(
     receipt = read_mdn(unfolded(mdn), mdn.content, message_id=sent.message_id, digests=sent.digests, terms=terms)
     # pyas2lib names no MIC for a message that was not signed, and a receipt without a MIC proves nothing.
     assert receipt.verdict is (Verdict.DELIVERED if signed else Verdict.INVALID)
+
+
+def test_pyas2lib_reads_what_we_compress_after_signing(link: Link, supplier_key, buyer_key):
+    for encrypted in (True, False):
+        terms = link.agreeing(encrypted=encrypted, compressed=True, compressed_after_signing=True).buyer
+        sent = build_message(EDI, terms=terms, message_id="po-4@acme", file_name="850.edi")
+        status, message, mdn = Pair(supplier_key, buyer_key, encrypt=encrypted).parse(sent.headers, sent.body)
+        assert (status, message.content) == ("processed", EDI)
+        receipt = read_mdn(unfolded(mdn), mdn.content, message_id=sent.message_id, digests=sent.digests, terms=terms)
+        assert receipt.verdict is Verdict.DELIVERED
+
+
+def test_we_read_what_pyas2lib_compresses_after_signing(link: Link, supplier_key, buyer_key):
+    """Its sender knows the other order only, so its own pieces are put together in this one."""
+    pair = Pair(supplier_key, buyer_key, encrypt=False)
+    message = pair.build(EDI)
+    signed = f"Content-Type: {unfolded(message)['Content-Type']}\r\n\r\n".encode() + message.content
+    compressed = with_head(COMPRESSED, independent.cms.compress_message(signed))
+    sealed = independent.cms.encrypt_message(compressed, "aes_256_cbc", pair.buyer.load_encrypt_cert())
+    got = receive(headers(ENVELOPED), sealed, link.buyer)
+    assert [layer.kind for layer in got.layers] == ["encrypted", "compressed", "signed"]
+    assert (got.payload, base64.b64encode(got.mic)) == (EDI, message.mic)
 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])

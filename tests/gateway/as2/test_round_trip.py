@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import zlib
+from dataclasses import replace
 
 import pytest
+from asn1crypto import cms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +18,9 @@ from tests.gateway.as2.conftest import EDI, Link
 CIPHERS = ("aes128_cbc", "aes192_cbc", "aes256_cbc", "aes128_gcm", "aes192_gcm", "aes256_gcm")
 TYPES = ("application/edi-x12", "application/octet-stream", "text/plain", "application/xml; charset=utf-8", "text/csv")
 COMBINATIONS = [
-    {"signed": signed, "encrypted": encrypted, "compressed": compressed}
-    for signed, encrypted, compressed in itertools.product((True, False), repeat=3)
+    {"signed": signed, "encrypted": encrypted, "compressed": compressed, "compressed_after_signing": last}
+    for signed, encrypted, compressed, last in itertools.product((True, False), repeat=4)
+    if compressed or not last
 ]
 
 
@@ -26,11 +31,25 @@ def test_every_wrapping_arrives_with_the_mic_we_kept(link: Link, wrapping):
     got = receive(sent.headers, sent.body, agreed.buyer)
     assert (got.payload, got.file_name, got.content_type) == (EDI, "855.edi", "application/edi-x12")
     assert got.mic == sent.digests[got.mic_algorithm]
-    expected = {LayerKind(name) for name, wanted in wrapping.items() if wanted}
-    assert {layer.kind for layer in got.layers} == expected
+    assert {layer.kind for layer in got.layers} == {kind for kind in LayerKind if wrapping[kind.value]}
     mdn = build_mdn(sent.headers, terms=agreed.buyer, mic=(got.mic, got.mic_algorithm), text="stored")
     receipt = read_mdn(mdn.headers, mdn.body, message_id=sent.message_id, digests=sent.digests, terms=agreed.supplier)
     assert receipt.verdict is Verdict.DELIVERED
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_what_is_compressed_is_a_zlib_stream_of_what_the_mic_is_over_or_of_what_is_signed(link: Link, last):
+    """Python's zlib and asn1crypto for openssl, which is mostly built without zlib."""
+    terms = replace(link.supplier, encrypted=False, compressed=True, compressed_after_signing=last)
+    sent = build_message(EDI, terms=terms, message_id="z@boltco", file_name=None)
+    blob = sent.body if last else sent.covered.partition(b"\r\n\r\n")[2]
+    info = cms.ContentInfo.load(blob, strict=True)
+    assert (info["content_type"].native, info["content"]["version"].native) == ("compressed_data", "v0")
+    inside = zlib.decompress(info["content"]["encap_content_info"]["content"].native)
+    kind = b"multipart/signed;" if last else b"application/edi-x12\r\n"
+    assert inside.startswith(b"Content-Type: " + kind)
+    assert (sent.covered in inside) == last
+    assert hashlib.sha256(sent.covered).digest() == sent.digests["sha256"]
 
 
 @pytest.mark.parametrize("cipher", CIPHERS)
