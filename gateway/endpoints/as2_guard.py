@@ -16,7 +16,9 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from gateway import exception_queue
+from gateway.endpoints import proxies
 from gateway.endpoints.allowance import Allowance
+from gateway.endpoints.client_certificate import presented
 from gateway.models import CaseState, ExceptionCase
 from gateway.pipeline.receive import Answer
 from gateway.transports import as2
@@ -74,7 +76,8 @@ def admit(request: HttpRequest) -> Exchange:
     if profile is None or profile.as2 is None:
         _tell_of_stranger(pair)
         raise TurnedAway(text(403, "No trading partnership covers this message."))
-    source = f"{profile.id}:{request.META.get('REMOTE_ADDR', '')}"
+    source = f"{profile.id}:{proxies.client_address(request)}"
+    _demand_client_certificate(profile, profile.as2, presented(request))
     if FAILURES.used_up(source):
         words = "Too many messages failed. Wait, then send again."
         raise TurnedAway(text(429, words, **{"Retry-After": str(FAILURES.per_s)}))
@@ -87,6 +90,15 @@ def admit(request: HttpRequest) -> Exchange:
         length=_agreed_length(profile, profile.as2, headers),
         source=source,
     )
+
+
+def _demand_client_certificate(profile: Profile, terms: As2Terms, fingerprint: str | None) -> None:
+    if terms.their_tls is None or fingerprint in {ref.fingerprint for ref in terms.their_tls}:
+        return
+    came = f"with the client certificate {fingerprint}, which is not agreed" if fingerprint else "without one"
+    summary = f"{profile.code} must call with a client certificate and called {came}"
+    _hearsay("refused_unread", summary, f"refused_unread:{profile.id}:tls", profile.id)
+    raise TurnedAway(text(403, "A TLS client certificate agreed with us must stand before this message."))
 
 
 def _demand_agreed_address(profile: Profile, terms: As2Terms, receipt: as2.ReceiptRequest | None) -> None:

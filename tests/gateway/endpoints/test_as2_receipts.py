@@ -44,7 +44,7 @@ def ours(acme: TradingPartner) -> Transmission:
 
 
 def receipt(
-    ours: Transmission, their_terms: As2Terms, *, signed_with: CertificateRef | None = None, **headers: str | None
+    ours: Transmission, their_terms: As2Terms, signed_with: CertificateRef | None = None, /, **headers: str | None
 ) -> Message:
     """What ACME says of it, as it posts that."""
     received = as2.receive(ours.headers, ours.raw.content, their_terms)
@@ -87,7 +87,7 @@ def test_a_receipt_takes_no_id_from_a_message_to_come(
 def test_a_forged_receipt_gets_the_same_answer_and_proves_nothing(
     ours: Transmission, their_terms: As2Terms, other_key: CertificateRef, post_as2: Post
 ) -> None:
-    answer = post_as2(receipt(ours, their_terms, signed_with=other_key))
+    answer = post_as2(receipt(ours, their_terms, other_key))
     assert (answer.status_code, answer.content) == TAKEN
     ours.refresh_from_db()
     assert ours.state == "sent"
