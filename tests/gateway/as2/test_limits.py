@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.transports.as2 import MalformedRequest, Rejected, Verdict, build_mdn, build_message, der, read_mdn, receive
 from gateway.transports.as2.certificates import identity
-from gateway.transports.as2.compression import MAX_RATIO, MIN_INFLATED_BYTES
+from gateway.transports.as2.compression import MAX_RATIO, MIN_INFLATED_BYTES, compress, inflate
 from gateway.transports.as2.envelopes import encrypt
 from tests.gateway.as2.conftest import EDI, Link, public
 from tests.gateway.as2.handmade import COMPRESSED, ENVELOPED, SIGNED, headers, with_head
@@ -82,6 +82,13 @@ def test_what_compresses_well_and_is_small_is_no_bomb(link: Link):
     assert len(payload) > MAX_RATIO * len(sent.body)
     assert len(payload) < MIN_INFLATED_BYTES
     assert receive(sent.headers, sent.body, agreed.buyer).payload == payload
+
+
+@pytest.mark.parametrize("size", [MB - 1, MB, MB + 1, 3 * MB - 258, 3 * MB, 5 * MB + 7])
+def test_what_inflates_to_whole_pieces_loses_nothing_at_their_edges(size: int):
+    content = b"".join(b"PO1*%06d*40*EA*3.15~" % number for number in range(size // 21 + 1))[:size]
+    blob = b"".join(compress([content]))
+    assert inflate(memoryview(blob), max_bytes=8 * MB) == content
 
 
 # ---------------------------------------------------------------------------------------------------------- slicing
