@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.views import defaults
@@ -54,6 +54,8 @@ def _foreseen(exc: Exception) -> Problem | None:
         )
     if isinstance(exc, (Http404, exceptions.NotFound)):
         return Problem("not-found", "There is nothing at this address for you.")
+    if isinstance(exc, DisallowedHost):
+        return Problem("unreadable", "This gateway does not answer to the name in the Host header.")
     if isinstance(exc, RequestDataTooBig):
         return Problem("too-large", "The body is longer than we take.")
     if isinstance(exc, UnreadablePostError):

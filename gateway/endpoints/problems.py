@@ -224,9 +224,10 @@ class Problem(APIException):
 
     def response(self, instance: str) -> HttpResponse:
         """For those who answer without the REST framework."""
-        return HttpResponse(
-            self.body(instance), status=self.status_code, content_type=CONTENT_TYPE, headers=self.headers
-        )
+        body = self.body(instance)
+        # Said here, because what fails before the views fails before the middleware that would say it.
+        headers = {**self.headers, "Content-Length": str(len(body))}
+        return HttpResponse(body, status=self.status_code, content_type=CONTENT_TYPE, headers=headers)
 
 
 def error(code: str, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> dict[str, str]:

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.models import Delivery, Transmission
-from partners.models import TradingPartner
+from gateway.models import Delivery, Event, Transmission
+from partners.models import As2Link, TradingPartner
 from tests.gateway.endpoints.conftest import ACK, Message
 
 Make = Callable[..., Message]
@@ -94,24 +94,92 @@ def test_a_body_beyond_the_agreed_size_is_413(
     assert Transmission.objects.count() == 0
 
 
-def test_twenty_repeats_at_once_are_one_message_with_one_receipt(
+REPEATS = 50
+
+
+def at_once(address: tuple[str, int], messages: list[Message]) -> list[tuple[int, bytes]]:
+    with ThreadPoolExecutor(len(messages)) as senders:
+        return list(senders.map(lambda one: post(address, one, body=one.body), messages))
+
+
+@pytest.mark.parametrize("encrypted_anew", [False, True])
+def test_fifty_repeats_at_once_are_one_message_with_one_receipt(
+    encrypted_anew: bool, served: tuple[str, int], acme: TradingPartner, message: Make
+) -> None:
+    made = [message() for _ in range(REPEATS)] if encrypted_anew else [message()] * REPEATS
+    answers = at_once(served, made)
+    assert {status for status, _ in answers} == {200}
+    assert len({body for _, body in answers}) == 1
+    assert b"processed\r\n" in answers[0][1]
+    assert Transmission.objects.get().state == "stored"
+    assert [delivery.kind for delivery in Delivery.objects.all()] == ["translate"]
+    assert Event.objects.filter(name="transmission.stored").count() == 1
+    assert Event.objects.filter(name="transmission.repeated").count() == REPEATS - 1
+
+
+@pytest.mark.parametrize("encrypted_anew", [False, True])
+def test_fifty_repeats_that_want_their_receipt_elsewhere_have_one_on_its_way(
+    encrypted_anew: bool, served: tuple[str, int], acme: TradingPartner, message: Make
+) -> None:
+    As2Link.objects.update(url="https://as2.acme.example/in")
+    there = {"Receipt_Delivery_Option": "https://as2.acme.example/mdn"}
+    made = [message(**there) for _ in range(REPEATS)] if encrypted_anew else [message(**there)] * REPEATS
+    assert set(at_once(served, made)) == {(204, b"")}
+    assert sorted(Transmission.objects.values_list("format", flat=True)) == ["mdn", "x12"]
+    assert sorted(Delivery.objects.values_list("kind", flat=True)) == ["receipt", "translate"]
+
+
+def test_of_one_id_with_two_contents_at_once_one_is_taken_and_one_refused(
     served: tuple[str, int], acme: TradingPartner, message: Make
 ) -> None:
+    other = ACK.replace(b"*40*EA*3.15", b"*41*EA*3.15")
+    answers = at_once(served, [message(), message(payload=other)] * 5)
+    assert {status for status, _ in answers} == {200}
+    assert len({body for _, body in answers if b"; processed\r\n" in body}) == 1
+    taken = Transmission.objects.get(state="stored")
+    assert Transmission.objects.filter(state="refused").count() == 5
+    assert Delivery.objects.get().transmission == taken
+
+
+def test_every_answer_says_its_length(served: tuple[str, int], acme: TradingPartner, message: Make) -> None:
     made = message()
-    with ThreadPoolExecutor(20) as senders:
-        answers = list(senders.map(lambda _: post(served, made, body=made.body), range(20)))
-    assert {status for status, _ in answers} == {200}
-    assert len({body for _, body in answers}) == 1
-    assert Transmission.objects.get().state == "stored"
-    assert Delivery.objects.count() == 1
+    stranger = {**made.headers, "AS2-From": "NOBODY"}
+    nameless = {name: value for name, value in made.headers.items() if name != "AS2-To"}
+    requests: list[tuple[str, dict[str, str], bytes, int]] = [
+        ("POST", made.headers, made.body, 200),
+        ("POST", made.headers, b"garbage", 200),
+        ("POST", nameless, made.body, 400),
+        ("POST", {**made.headers, "Host": "elsewhere.example"}, made.body, 400),
+        ("POST", stranger, made.body, 403),
+        ("POST", made.headers, b"x" * (1024 * 1024 + 1), 413),
+        ("GET", {}, b"", 405),
+        ("HEAD", {}, b"", 405),
+        ("DELETE", made.headers, b"", 405),
+    ]
+    for method, headers, body, status in requests:
+        connection = http.client.HTTPConnection(*served, timeout=20)
+        connection.request(method, "/as2", headers=headers, body=body)
+        answer = connection.getresponse()
+        length, said = answer.headers.get_all("Content-Length"), answer.read()
+        connection.close()
+        assert (answer.status, length) == (status, [str(len(said))] if method != "HEAD" else length), method
+        assert answer.headers["Transfer-Encoding"] is None
+        assert length is not None
 
 
-def test_twenty_senders_who_encrypt_each_time_anew_are_one_message_too(
+def test_no_content_is_said_without_a_length_and_ends_there(
     served: tuple[str, int], acme: TradingPartner, message: Make
 ) -> None:
-    made = [message() for _ in range(20)]
-    with ThreadPoolExecutor(20) as senders:
-        answers = list(senders.map(lambda one: post(served, one, body=one.body), made))
-    assert {status for status, _ in answers} == {200}
-    assert len({body for _, body in answers}) == 1
-    assert Transmission.objects.get().state == "stored"
+    """HTTP forbids the header beside 204 (RFC 9110, 8.6), so the server takes ours off: the empty line is the end."""
+    As2Link.objects.update(url="https://as2.acme.example/in")
+    made = message(Receipt_Delivery_Option="https://as2.acme.example/mdn")
+    head = "".join(f"{name}: {value}\r\n" for name, value in made.headers.items())
+    with socket.create_connection(served, timeout=20) as wire:
+        wire.sendall(
+            f"POST /as2 HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {len(made.body)}\r\n\r\n".encode()
+        )
+        wire.sendall(made.body)
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert answer.lower().count(b"content-length") == answer.lower().count(b"transfer-encoding") == 0
