@@ -32,7 +32,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from gateway import events, exception_queue, outbox, states
-from gateway.models import Blob, DeliveryKind, Transmission, TransmissionState
+from gateway.models import Blob, DeliveryKind, DeliveryState, Transmission, TransmissionState
 from gateway.pipeline import receipts
 from gateway.transports import as2, http
 from gateway.transports.as2 import addresses
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 _AGAIN: Final = frozenset({408, 425, 429})
 #: Retry-After counts up to here; a server that says next year is asked tomorrow.
 _LONGEST_PAUSE_S: Final = 24 * 3600.0
+_TOOK_IT: Final = "The partner's server took the receipt."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +197,10 @@ def receipt(claim: outbox.Claim, *, now: datetime) -> None:
         if mdn.state == TransmissionState.PREPARED:  # a repeated message has its receipt sent again
             states.advance(mdn, TransmissionState.SENT, answer_status=outcome.status)
         events.record("receipt.sent", transmission=mdn.about or mdn, status=outcome.status)
-        exception_queue.settle(_undeliverable(mdn), note="The partner's server took the receipt.")
+        for given_up in mdn.deliveries.filter(state=DeliveryState.DEAD):
+            outbox.conclude(given_up, DeliveryState.DELIVERED, "sent again for a repeat of the message")
+            exception_queue.settle(f"dead:{given_up.pk}", note=_TOOK_IT)
+        exception_queue.settle(_undeliverable(mdn), note=_TOOK_IT)
 
 
 def _open_undeliverable(claim: outbox.Claim, mdn: Transmission, why: str) -> None:
