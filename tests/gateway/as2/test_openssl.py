@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.transports.as2 import Layer, LayerKind, Outgoing, Rejected, build_message, receive
-from partners.profiles import Algorithms, CertificateRef
+from partners.profiles import Algorithms
+from tests.certificates import issued
 from tests.gateway.as2.conftest import EDI, Link, public
 from tests.gateway.as2.handmade import ENVELOPED, SIGNED, Openssl, headers, signed, with_head
 
@@ -32,18 +31,6 @@ CIPHERS = {
 
 def received(link: Link, body: bytes, content_type: str = SIGNED, **terms):
     return receive(headers(content_type), body, link.agreeing(**terms).buyer)
-
-
-def issued(common_name: str, serial: int, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> CertificateRef:
-    """A self-signed certificate such as other software makes: any key, no extension."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), serial, now, now + timedelta(days=1))
-    signed_by_itself = builder.sign(key, hashes.SHA256())
-    certificate = signed_by_itself.public_bytes(serialization.Encoding.PEM)
-    fingerprint = signed_by_itself.fingerprint(hashes.SHA256()).hex()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return CertificateRef(fingerprint=fingerprint, certificate_pem=certificate, private_key_pem=pem)
 
 
 # ------------------------------------------------------------------------------------------------------- signatures
