@@ -70,7 +70,7 @@ class HttpTerms:
     authorities_pem: bytes = b""  #: certificates trusted instead of the system's authorities; empty: the system's
     presents_certificate: bool = False  #: their server asks for one of ours
     client_certificate: CertificateRef | None = None  #: with its key; None though we present one: it is missing
-    proxy_url: str = ""  #: http://host:port; empty: none
+    proxy_url: str = field(default="", repr=False)  #: http://host:port, with a name and password perhaps; empty: none
     user: str = ""  #: HTTP Basic; empty: none
     password: str = field(default="", repr=False)
 

@@ -132,6 +132,8 @@ def why_failed(error: OSError) -> str:
     reason = getattr(error, "reason", None) or str(error)
     if isinstance(error, ssl.SSLError) and "ALERT" in reason and any(word in reason for word in _ALERTS_ABOUT_OURS):
         return f"the server refuses our TLS client certificate or wants one ({reason})"
+    if "ALERT_HANDSHAKE_FAILURE" in reason:
+        return f"the server ends the handshake: it wants a TLS client certificate of ours, or has older TLS only ({reason})"
     return f"TLS failed: {reason}"
 
 

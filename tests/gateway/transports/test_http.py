@@ -3,83 +3,17 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from gateway.transports.errors import DeliveryError, InDoubt, Refused, Unreachable
 from gateway.transports.http import MAX_ANSWER_BYTES, post
 from partners.profiles import HttpTerms
-from tests.certificates import make_identity
+from tests.gateway.transports.conftest import OK, requested, says
 
-Script = Callable[[socket.socket, threading.Event], None]
 TERMS = HttpTerms(timeout_s=5)
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-
-
-def requested(connection: socket.socket, length: int) -> bytes:
-    """Read one request whose body has this length."""
-    received = b""
-    while b"\r\n\r\n" not in received or len(received.partition(b"\r\n\r\n")[2]) < length:
-        piece = connection.recv(65536)
-        if not piece:
-            break
-        received += piece
-    return received
-
-
-class Server:
-    """Plays one script for each connection."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self._over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/as2"
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _peer = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    self._script(connection, self._over)
-                except OSError:
-                    continue
-
-    def close(self) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(timeout=10)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], str]]:
-    servers: list[Server] = []
-
-    def start(script: Script) -> str:
-        servers.append(Server(script))
-        return servers[-1].url
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-def says(answer: bytes) -> Script:
-    def script(connection: socket.socket, _over: threading.Event) -> None:
-        requested(connection, 5)
-        connection.sendall(answer)
-
-    return script
 
 
 def test_the_request_is_exactly_what_was_given(serve):
@@ -155,31 +89,6 @@ def test_a_header_that_cannot_be_written_is_unreachable(serve, headers):
     with pytest.raises(Unreachable):
         post(url, headers, b"hello", TERMS)
     assert b"".join(seen) == b""
-
-
-# ------------------------------------------------------------------------------------------------------------ TLS
-@pytest.fixture(scope="module")
-def tls_context(tmp_path_factory) -> Iterator[ssl.SSLContext]:
-    folder = tmp_path_factory.mktemp("tls")
-    identity = make_identity("as2.boltco.example", days=1)
-    (folder / "crt.pem").write_bytes(identity.certificate_pem)
-    (folder / "key.pem").write_bytes(identity.private_key_pem or b"")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "crt.pem", folder / "key.pem")
-    (folder / "key.pem").unlink()
-    yield context
-
-
-def test_an_unknown_certificate_is_unreachable_unless_the_terms_allow_it(serve, tls_context):
-    def script(connection: socket.socket, _over: threading.Event) -> None:
-        with tls_context.wrap_socket(connection, server_side=True) as secured:
-            requested(secured, 5)
-            secured.sendall(OK)
-
-    url = serve(script).replace("http:", "https:")
-    with pytest.raises(Unreachable, match="certificate"):
-        post(url, {}, b"hello", TERMS)
-    assert post(url, {}, b"hello", HttpTerms(verify_tls=False)).body == b"hi"
 
 
 def test_plain_http_behind_https_is_unreachable(serve):
