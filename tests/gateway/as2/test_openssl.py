@@ -326,6 +326,8 @@ SPELLINGS = {
     "UTF-8, nothing declared": TYPE + b"\r\n" + "Größe~\r\n".encode(),
     "raw UTF-8 file name": TYPE + 'Content-Disposition: attachment; filename="für.edi"\r\n'.encode() + b"\r\n" + CRLF,
     "raw UTF-8 file name, binary": TYPE + 'Content-Disposition: x; filename="ü"\r\n'.encode() + BINARY + b"\r\n" + LF,
+    "base64": TYPE + b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(CRLF).replace(b"\n", b"\r\n"),
+    "quoted-printable": TYPE + b"Content-Transfer-Encoding: quoted-printable\r\n\r\nISA=3D00\r\n",
     "no newline at the end": TYPE + b"\r\nISA",
     "three newlines at the end": TYPE + b"\r\nISA\r\n\r\n\r\n",
     "CR at the end": TYPE + BINARY + b"\r\nISA\r",
@@ -342,9 +344,12 @@ SPELLINGS = {
 }
 
 
+DOCUMENTS = {RELATED: b"ISA*00*~", SPELLINGS["base64"]: CRLF, SPELLINGS["quoted-printable"]: b"ISA=00\r\n"}
+
+
 def document_in(entity: bytes) -> bytes:
-    if entity == RELATED:
-        return b"ISA*00*~"
+    if entity in DOCUMENTS:
+        return DOCUMENTS[entity]
     return entity[2:] if entity.startswith(b"\r\n") else entity.partition(b"\r\n\r\n")[2]
 
 
