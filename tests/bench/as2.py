@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -17,19 +19,21 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.transports.as2 import (
     Outgoing,
+    Rejected,
     build_mdn,
     build_message,
     independent,
     receive,
 )
 from partners.profiles import As2Terms, CertificateRef
-from tests.bench.measure import Bench, Result, Void, cpu_s
+from tests.bench.measure import Bench, Result, Void, cost, cpu_s
 from tests.certificates import make_identity
+from tests.gateway.as2 import hostile
 
 #: By the end of the bench's name: bytes of the document, and rounds. pyas2lib takes a second or two for the largest.
 SIZES: Final = {"10k": (10_000, 5), "1m": (1_000_000, 3), "20m": (20_000_000, 1)}
-_BUYER: Final = "MERIDIAN-AS2"
-_SUPPLIER: Final = "ACME-AS2"
+BUYER: Final = "MERIDIAN-AS2"
+SUPPLIER: Final = "ACME-AS2"
 _PKCS1: Final = padding.PKCS1v15()
 _SHA256: Final = hashes.SHA256()
 
@@ -52,16 +56,16 @@ class Link:
 @cache
 def link() -> Link:
     """Made once: keys take longer than everything measured here."""
-    buyer, supplier = (make_identity(name) for name in (_BUYER, _SUPPLIER))
+    buyer, supplier = (make_identity(name) for name in (BUYER, SUPPLIER))
     return Link(
         buyer_key=_private(buyer),
         supplier_key=_private(supplier),
-        buyer=_terms(_BUYER, _SUPPLIER, buyer, supplier),
-        supplier=_terms(_SUPPLIER, _BUYER, supplier, buyer),
-        peer_buyer=_organization(_BUYER, buyer),
-        peer_supplier=_organization(_SUPPLIER, supplier),
-        peer_of_buyer=_partner(_SUPPLIER, supplier),
-        peer_of_supplier=_partner(_BUYER, buyer),
+        buyer=_terms(BUYER, SUPPLIER, buyer, supplier),
+        supplier=_terms(SUPPLIER, BUYER, supplier, buyer),
+        peer_buyer=_organization(BUYER, buyer),
+        peer_supplier=_organization(SUPPLIER, supplier),
+        peer_of_buyer=_partner(SUPPLIER, supplier),
+        peer_of_supplier=_partner(BUYER, buyer),
     )
 
 
@@ -120,8 +124,7 @@ def receiving(label: str) -> Iterator[Result]:
     size, rounds = SIZES[label]
     payload = document(size)
     sent = build_message(payload, terms=link().supplier, message_id="bench@acme", file_name="855.edi")
-    head = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items()).encode("latin-1")
-    wire = head + b"\r\n" + sent.body
+    wire = _wire(sent)
     if _received(sent).payload != payload or _received_by_pyas2lib(wire) != payload:
         raise Void("the document did not arrive as it was sent")
     ours, peer, floor = cpu_s(
@@ -205,7 +208,7 @@ def _built_by_pyas2lib(payload: bytes) -> Any:
         filename="855.edi",
         subject="Business documents",
         content_type="application/edi-x12",
-        disposition_notification_to=_SUPPLIER,
+        disposition_notification_to=SUPPLIER,
     )
     return message
 
@@ -224,7 +227,97 @@ def _sending_floor(size: int) -> Callable[[], object]:
     return floor
 
 
+# ------------------------------------------------------------------------------------------------------------ memory
+def receiving_memory(label: str) -> Iterator[Result]:
+    """Resident memory that receiving and receipting one message takes, the message itself included."""
+    size, _rounds = SIZES[label]
+    sent = build_message(document(size), terms=link().supplier, message_id="bench@acme", file_name="855.edi")
+    with NamedTemporaryFile() as file:
+        file.write(_wire(sent))
+        file.flush()
+        ours, peer = (
+            cost(work, file.name, link().buyer).grown_mb * 2**20 / size
+            for work in (_receive_file, _receive_file_by_pyas2lib)
+        )
+    yield Result(
+        bench=f"as2.receive.{label}.memory",
+        value=ours,
+        unit="× the document",
+        peer="pyas2lib parse with signed MDN",
+        peer_value=peer,
+        floor="the message as it came, and the document",
+        floor_value=2,
+    )
+
+
+def _wire(sent: Outgoing) -> bytes:
+    """As it stands on the wire, headers first."""
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items()).encode("latin-1")
+    return head + b"\r\n" + sent.body
+
+
+def _receive_file(path: str, terms: As2Terms) -> object:
+    with Path(path).open("rb") as file:
+        lines = iter(lambda: file.readline().rstrip(b"\r\n").decode("latin-1"), "")
+        headers = {name: value for name, _colon, value in (line.partition(": ") for line in lines)}
+        body = file.read()
+    got = receive(headers, body, terms)
+    return got, build_mdn(headers, terms=terms, mic=(got.mic, got.mic_algorithm), text="The document is stored.")
+
+
+def _receive_file_by_pyas2lib(path: str, terms: As2Terms) -> object:
+    return _parsed_by_pyas2lib(Path(path).read_bytes(), terms)
+
+
+def _parsed_by_pyas2lib(wire: bytes, terms: As2Terms) -> object:
+    us, them = _organization(BUYER, terms.our_decryption[0]), _partner(SUPPLIER, terms.their_signing[0])
+    message = independent.Message()
+    return message, message.parse(wire, find_org_cb=lambda _name: us, find_partner_cb=lambda _name: them)
+
+
+# --------------------------------------------------------------------------------------------------- hostile requests
+def hostile_requests() -> Iterator[Result]:
+    """What a stranger can make one request of 1 MB cost who has nothing but our public certificate: the worst of several."""
+    terms = link().buyer
+    certificate = terms.our_decryption[0].certificate_pem
+    costs = [
+        cost(_refused, hostile.sealed(content, certificate), terms) for content in hostile.contents(1_000_000).values()
+    ]
+    tenth = hostile.sealed(hostile.contents(100_000)["bomb"], certificate)
+    peer = cost(_parsed_by_pyas2lib, _wire_of(tenth), terms)
+    for name, unit, ours, theirs in (
+        ("as2.unauthenticated.1m", "s", max(one.cpu_s for one in costs), peer.cpu_s),
+        ("as2.unauthenticated.1m.memory", "MB", max(one.grown_mb for one in costs), peer.grown_mb),
+    ):
+        # At the whole size it takes 11 GB, which not every machine has.
+        yield Result(bench=name, value=ours, unit=unit, peer="pyas2lib, a bomb of a tenth", peer_value=theirs)
+
+
+def _refused(body: bytes, terms: As2Terms) -> None:
+    try:
+        receive(_HOSTILE, body, terms)
+    except Rejected:
+        return
+    raise Void("a hostile message was accepted")
+
+
+_HOSTILE: Final = {
+    "AS2-Version": "1.2",
+    "AS2-From": SUPPLIER,
+    "AS2-To": BUYER,
+    "Message-ID": "<hostile@bench>",
+    "Disposition-Notification-To": SUPPLIER,
+    "Content-Type": "application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m",
+}
+
+
+def _wire_of(body: bytes) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in _HOSTILE.items()).encode() + b"\r\n" + body
+
+
 BENCHES: Final[dict[str, Bench]] = {
     **{f"as2.receive.{label}": partial(receiving, label) for label in SIZES},
-    **{f"as2.send.{label}": partial(sending, label) for label in ("10k", "1m")},
+    **{f"as2.send.{label}": partial(sending, label) for label in SIZES},
+    "as2.receive.20m.memory": partial(receiving_memory, "20m"),
+    "as2.unauthenticated.1m": hostile_requests,
 }

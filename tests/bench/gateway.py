@@ -5,7 +5,6 @@ Gateway and ERP are programs of their own; whoever posts shares their processors
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ import httpx
 import pytest
 
 from tests.acceptance.world import World
-from tests.bench.measure import Bench, Result, Void, percentile
+from tests.bench.measure import Bench, Result, Void, percentile, program_cpu_s
 
 LINES: Final = 20
 AT_ONCE: Final = 80  #: acknowledgments posted as fast as they are taken, by SENDERS at a time
@@ -37,7 +36,7 @@ def embedded_on_sqlite() -> Iterator[Result]:
             world.erp.post("/admin/release", json=_order(number)).raise_for_status()
         gateway = world.gateway()
         _until(lambda: _orders_on_offer(supplier) >= len(numbers), "every order offered to the supplier")
-        started, cpu_before_s = datetime.now(UTC), _cpu_s(gateway.pid)
+        started, cpu_before_s = datetime.now(UTC), program_cpu_s(gateway.pid)
         with ThreadPoolExecutor(SENDERS) as senders:
             list(senders.map(lambda number: _acknowledge(supplier, number), numbers[:AT_ONCE]))
         effects = _effects(world, AT_ONCE)
@@ -46,7 +45,7 @@ def embedded_on_sqlite() -> Iterator[Result]:
             value=AT_ONCE / (max(effects.values()) - started).total_seconds(),
             unit="messages/s",
         )
-        cpu_s = (_cpu_s(gateway.pid) - cpu_before_s) / AT_ONCE
+        cpu_s = (program_cpu_s(gateway.pid) - cpu_before_s) / AT_ONCE
         yield Result(bench="e2e.sqlite.cpu", value=cpu_s * 1e3, unit="ms of the gateway's CPU a message")
         accepted = _acknowledge_at_a_pace(supplier, numbers[AT_ONCE:])
         effects = _effects(world, len(numbers))
@@ -122,20 +121,6 @@ def _effects(world: World, count: int) -> dict[str, datetime]:
         for entry in journal
         if entry["request"] == "acknowledgment" and entry["outcome"].startswith("201 ")
     }
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU seconds a process has used, all its threads together; steadier than throughput where others work too.
-
-    Raises:
-        Void: this is not Linux.
-    """
-    status = Path(f"/proc/{pid}/stat")
-    if not status.exists():
-        raise Void(f"CPU time of another process is read from {status}, which this system does not have")
-    # Behind the name in parentheses, which may hold blanks: utime and stime are fields 14 and 15 of proc(5).
-    user, system = status.read_text("utf-8").rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _until(holds: Callable[[], bool], what: str) -> None:

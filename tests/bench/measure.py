@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,32 @@ def peak_mb(work: Callable[..., object], *arguments: object) -> tuple[float, flo
         return pool.submit(_peak_mb_here, work, arguments).result()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one call took."""
+
+    cpu_s: float
+    grown_mb: float  #: MiB resident at most, beyond what was resident before
+
+
+def cost(work: Callable[..., object], *arguments: object) -> Cost:
+    """CPU time and memory of one call in a process of its own; see ``peak_mb``.
+
+    Raises:
+        Void: this is not Linux.
+    """
+    if not _STATUS.exists():
+        raise Void(f"memory is read from {_STATUS}, which this system does not have")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_cost_here, work, arguments).result()
+
+
+def _cost_here(work: Callable[..., object], arguments: Sequence[object]) -> Cost:
+    started = time.process_time()
+    before, after = _peak_mb_here(work, arguments)
+    return Cost(cpu_s=time.process_time() - started, grown_mb=after - before)
+
+
 def _peak_mb_here(work: Callable[..., object], arguments: Sequence[object]) -> tuple[float, float]:
     before = _high_water_mb()
     result = work(*arguments)
@@ -121,6 +148,20 @@ def _high_water_mb() -> float:
     if found is None:
         raise Void(f"{_STATUS} does not tell VmHWM")
     return int(found[1]) / 1024
+
+
+def program_cpu_s(pid: int) -> float:
+    """CPU seconds a process has used, all its threads together; steadier than throughput where others work too.
+
+    Raises:
+        Void: this is not Linux.
+    """
+    status = Path(f"/proc/{pid}/stat")
+    if not status.exists():
+        raise Void(f"CPU time of another process is read from {status}, which this system does not have")
+    # Behind the name in parentheses, which may hold blanks: utime and stime are fields 14 and 15 of proc(5).
+    user, system = status.read_text("utf-8").rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
