@@ -156,10 +156,7 @@ class CertificateInline(admin.StackedInline):
     can_delete = False  # it proves what was signed with it; "we use it until" ends it
     readonly_fields = ["validity", "subject", "algorithm", "fingerprint"]
     classes = ["collapse"]
-    verbose_name_plural = (
-        "Certificates: theirs. For a roll-over add the new one beside the old; both are accepted, and we switch on the "
-        "day you enter. None is deleted, because it proves old messages: a wrong one is ended by 'we use it until' now"
-    )
+    verbose_name_plural = "Certificates: theirs. For a roll-over add the new one beside the old"
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Everything, what can be entered first."""
@@ -183,8 +180,7 @@ class OwnCertificateInline(CertificateInline):
     form = OwnCertificateForm
     classes: list[str] = []
     verbose_name_plural = (
-        "Certificates: ours. To make a new pair, tick this identity in the list and choose 'Make a key and certificate'. "
-        "None is deleted, because it proves old messages: one is ended by 'we use it until'"
+        "Certificates: ours. To make a new pair, tick this identity in the list and choose 'Make a key and certificate'"
     )
 
 

@@ -38,8 +38,16 @@ class SupplierNumberInline(admin.TabularInline):
     verbose_name_plural = "Supplier numbers: what the ERP calls them"
 
 
+class AgreementForm(forms.ModelForm):
+    class Meta:
+        model = DocumentAgreement
+        fields = ["document", "direction", "channel", "format", "sheet"]
+        widgets = {"sheet": forms.TextInput(attrs={"size": 10})}  # the row of five fits a narrow screen
+
+
 class AgreementInline(admin.TabularInline):
     model = DocumentAgreement
+    form = AgreementForm
     extra = 0
     verbose_name_plural = "Documents: what is exchanged, which way and how"
 

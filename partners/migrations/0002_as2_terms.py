@@ -1,4 +1,4 @@
-"""The whole of the AS2 terms: what both sides may use, how receipts come, what requests need to get there."""
+"""Every AS2 term a column, our address, the password sealed, how far the end of a certificate was announced."""
 
 import uuid
 
@@ -244,6 +244,16 @@ class Migration(migrations.Migration):
                 default=True,
                 help_text="We ask for a signed MDN. Without one nothing proves that they have it.",
                 verbose_name="signed receipts",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="certificate",
+            name="active_until",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="Then it neither signs nor encrypts, and what arrives under it is refused. Empty: until it expires. A certificate is never deleted, because it proves old messages: end one that is wrong or no longer safe with Now.",
+                null=True,
+                verbose_name="we use it until",
             ),
         ),
         migrations.AlterField(

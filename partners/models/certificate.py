@@ -81,7 +81,8 @@ class Certificate(models.Model):
         "we use it until",
         null=True,
         blank=True,
-        help_text="Then it neither signs nor encrypts, and what arrives under it is refused. Empty: until it expires.",
+        help_text="Then it neither signs nor encrypts, and what arrives under it is refused. Empty: until it expires. A "
+        "certificate is never deleted, because it proves old messages: end one that is wrong or no longer safe with Now.",
     )
 
     announced_days = models.SmallIntegerField(

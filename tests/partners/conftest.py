@@ -6,6 +6,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from partners import certificates
 from partners.models import Certificate, CertificateRole, OwnIdentity, TradingPartner
@@ -21,6 +25,22 @@ def pair(name: str, *, made: datetime = NOW - timedelta(days=30), days: int = 36
 @cache
 def _pair(name: str, made: datetime, days: int) -> tuple[str, bytes]:
     return certificates.self_signed(name, now=made, valid_for=timedelta(days=days), bits=2048)
+
+
+@cache
+def tls_only(name: str) -> str:
+    """A certificate for a server and client of HTTPS, good for nothing else."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    certificate = (
+        x509.CertificateBuilder(
+            subject, subject, key.public_key(), 7, NOW - timedelta(days=30), NOW + timedelta(days=335)
+        )
+        .add_extension(usage, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def give_certificate(

@@ -18,9 +18,9 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partners import certificates
+from partners import certificates, directory
 from partners.certificates import CertificateError
-from partners.models import Certificate
+from partners.models import As2Link, Certificate
 from tests.partners.conftest import NOW, give_certificate, pair
 
 
@@ -133,6 +133,57 @@ def test_a_certificate_for_tls_and_mail_is_accepted():
     usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.EMAIL_PROTECTION]
 
     assert certificates.read(signed_by(ec_key(), usage=usage)).algorithm == "EC secp256r1"
+
+
+def test_a_tls_certificate_is_one_for_tls_and_for_nothing_else(acme):
+    pem = signed_by(ec_key(), usage=[ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+    assert certificates.read(pem, for_tls=True).algorithm == "EC secp256r1"
+    Certificate(partner=acme, certificate_pem=pem.decode(), role="tls").full_clean()
+    with pytest.raises(ValidationError, match="certificate of a web server"):
+        Certificate(partner=acme, certificate_pem=pem.decode(), role="sign").full_clean()
+
+
+def test_a_weak_key_is_none_for_tls_either():
+    with pytest.raises(CertificateError, match="1024 bits, which can be broken"):
+        certificates.read(weak_rsa(), for_tls=True)
+
+
+def test_authorities_are_kept_as_plain_pem_each_once():
+    one, two = pair("root")[0], signed_by(ec_key()).decode()
+
+    kept = certificates.read_authorities(f"subject=root\r\n{one}{two}# and again\n{one}".encode())
+
+    assert kept == one + two
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (lambda: b"hello", "not a certificate we can read"),
+        (lambda: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate we can read"),
+        (lambda: pair("root")[0].encode() + pair("root")[1], "holds a private key"),
+        (lambda: pair("root")[0].encode() * 60, "certificates have a few thousand"),
+    ],
+)
+def test_what_is_no_list_of_authorities_is_refused_with_the_reason(data, reason):
+    with pytest.raises(CertificateError, match=reason):
+        certificates.read_authorities(data())
+
+
+def test_an_elliptic_curve_key_of_ours_signs(acme, plant):
+    key = ec_key()
+    ours = Certificate(own_identity=plant, certificate_pem=signed_by(key).decode(), role="sign")
+    ours.full_clean()
+    ours.save()
+    As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2")
+
+    ours.keep_private_key(key)
+
+    terms = directory.profile(acme.pk, now=NOW).as2
+    assert terms is not None
+    assert [ref.fingerprint for ref in terms.our_signing] == [ours.fingerprint]
+    assert terms.our_decryption == ()
 
 
 def test_a_private_key_with_a_password_is_read():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -22,7 +22,17 @@ from partners.models import (
     X12Terms,
 )
 from partners.profiles import AckTerms as AckTermsSnapshot
-from partners.profiles import Agreement, As2Terms, Channel, Direction, PartnerState, Profile
+from partners.profiles import (
+    Agreement,
+    Algorithms,
+    As2Terms,
+    CertificateRef,
+    Channel,
+    Direction,
+    HttpTerms,
+    PartnerState,
+    Profile,
+)
 from partners.profiles import X12Terms as X12TermsSnapshot
 from tests.partners.conftest import NOW, give_certificate, pair
 
@@ -52,8 +62,8 @@ def linked(acme: TradingPartner, plant: OwnIdentity) -> TradingPartner:
     return acme
 
 
-def as2_terms(partner: TradingPartner) -> As2Terms:
-    terms = directory.profile(partner.pk, now=NOW).as2
+def as2_terms(partner: TradingPartner, now: datetime = NOW) -> As2Terms:
+    terms = directory.profile(partner.pk, now=now).as2
     assert terms is not None
     return terms
 
@@ -90,6 +100,76 @@ def test_a_profile_holds_every_term_of_the_partner(linked):
             max_bytes=2 * 1024 * 1024,
         ),
     )
+
+
+def test_every_term_of_an_as2_link_reaches_the_profile(linked, plant):
+    OwnIdentity.objects.update(as2_url="https://b2b.plant.example/as2/")
+    authority = pair("authority")[0]
+    As2Link.objects.update(
+        signed=False,
+        encrypted=False,
+        compressed=True,
+        compressed_after_signing=True,
+        algorithms="modern",
+        digest="sha512",
+        cipher="aes192_gcm",
+        signature_scheme="pss",
+        key_transport="oaep_sha256",
+        all_recipients=True,
+        as2_version="1.3",
+        signed_mdn=False,
+        async_mdn=True,
+        mdn_timeout_minutes=90,
+        retry_minutes="5, 10,20.5",
+        receipt_origins="https://MDN.acme.example\n\n  http://10.0.0.7:8080\n",
+        private_network=True,
+        timeout_s=7,
+        verify_tls=False,
+        authorities_pem=authority,
+        http_user="plant",
+        proxy_url="http://proxy.plant.example:3128",
+    )
+    As2Link.objects.get().keep_http_password("grüße: 1")
+
+    assert as2_terms(linked) == As2Terms(
+        our_name="PLANT-AS2",
+        their_name="Acme AS2",
+        url="https://as2.acme.example/in",
+        signed=False,
+        encrypted=False,
+        compressed=True,
+        compressed_after_signing=True,
+        algorithms=Algorithms.MODERN,
+        digest="sha512",
+        cipher="aes192_gcm",
+        signature_scheme="pss",
+        key_transport="oaep_sha256",
+        all_recipients=True,
+        as2_version="1.3",
+        signed_mdn=False,
+        async_mdn=True,
+        our_url="https://b2b.plant.example/as2/",
+        mdn_timeout=timedelta(minutes=90),
+        retry_minutes=(5.0, 10.0, 20.5),
+        receipt_origins=("https://mdn.acme.example:443", "http://10.0.0.7:8080"),
+        private_network=True,
+        http=HttpTerms(
+            timeout_s=7.0,
+            verify_tls=False,
+            authorities_pem=authority.encode(),
+            proxy_url="http://proxy.plant.example:3128",
+            user="plant",
+            password="grüße: 1",
+        ),
+        max_bytes=2 * 1024 * 1024,
+    )
+    assert "grüße" not in repr(as2_terms(linked))
+
+
+def test_a_password_without_a_user_name_is_not_sent(linked):
+    As2Link.objects.get().keep_http_password("secret")
+
+    assert as2_terms(linked).http.password == ""
 
 
 def test_a_partner_without_terms_has_the_defaults_of_a_profile(acme):
@@ -198,24 +278,155 @@ def test_a_certificate_taken_out_of_use_is_refused_at_once(linked):
     assert terms.their_signing == terms.their_encryption == ()
 
 
-def test_a_roll_over_accepts_both_and_switches_what_we_use_at_its_day(linked, plant):
-    old = give_certificate(linked, "acme-sign")
-    new = give_certificate(linked, "acme-new", active_from=NOW + timedelta(days=7))
-    our_old = give_certificate(plant, "plant")
-    our_new = give_certificate(plant, "plant-new", active_from=NOW + timedelta(days=7))
+SWITCH = NOW + timedelta(days=7)
+#: Before the new one is used, and after the old one expired.
+BEFORE, LATER = NOW, NOW + timedelta(days=340)
 
-    before = directory.profile(linked.pk, now=NOW).as2
-    after = directory.profile(linked.pk, now=NOW + timedelta(days=7)).as2
 
-    assert before is not None
-    assert {ref.fingerprint for ref in before.their_signing} == {old.fingerprint, new.fingerprint}
-    assert {ref.fingerprint for ref in before.our_decryption} == {our_old.fingerprint, our_new.fingerprint}
-    assert [ref.fingerprint for ref in before.their_encryption] == [old.fingerprint]
-    assert [ref.fingerprint for ref in before.our_signing] == [our_old.fingerprint]
-    assert after is not None
-    assert after.their_encryption[0].fingerprint == new.fingerprint
-    assert after.our_signing[0].fingerprint == our_new.fingerprint
-    assert len(after.their_signing) == len(after.our_decryption) == 2
+def fingerprints(refs: tuple[CertificateRef, ...]) -> list[str]:
+    return [ref.fingerprint for ref in refs]
+
+
+def test_their_roll_over_accepts_both_and_encrypts_to_the_new_one_from_its_day(linked):
+    old = give_certificate(linked, "acme").fingerprint
+    new = give_certificate(linked, "acme-new", days=700, active_from=SWITCH).fingerprint
+
+    seen = {
+        now: (set(fingerprints(terms.their_signing)), fingerprints(terms.their_encryption)[0])
+        for now in (BEFORE, SWITCH - timedelta(seconds=1), SWITCH, LATER)
+        if (terms := as2_terms(linked, now))
+    }
+
+    assert seen == {
+        BEFORE: ({old, new}, old),
+        SWITCH - timedelta(seconds=1): ({old, new}, old),
+        SWITCH: ({old, new}, new),
+        LATER: ({new}, new),
+    }
+
+
+def test_our_roll_over_decrypts_with_both_and_signs_with_the_new_one_from_its_day(linked, plant):
+    old = give_certificate(plant, "plant").fingerprint
+    new = give_certificate(plant, "plant-new", days=700, active_from=SWITCH).fingerprint
+
+    seen = {
+        now: (set(fingerprints(terms.our_decryption)), fingerprints(terms.our_signing)[0])
+        for now in (BEFORE, SWITCH - timedelta(seconds=1), SWITCH, LATER)
+        if (terms := as2_terms(linked, now))
+    }
+
+    assert seen == {
+        BEFORE: ({old, new}, old),
+        SWITCH - timedelta(seconds=1): ({old, new}, old),
+        SWITCH: ({old, new}, new),
+        LATER: ({new}, new),
+    }
+    assert all(ref.private_key_pem for ref in as2_terms(linked, SWITCH).our_decryption)
+
+
+def test_in_the_overlap_all_recipients_are_both_the_new_one_first(linked):
+    old = give_certificate(linked, "acme").fingerprint
+    new = give_certificate(linked, "acme-new", days=700, active_from=SWITCH).fingerprint
+
+    assert fingerprints(as2_terms(linked, BEFORE).their_encryption) == [old]
+    assert fingerprints(as2_terms(linked, SWITCH).their_encryption) == [new, old]
+    assert fingerprints(as2_terms(linked, LATER).their_encryption) == [new]
+
+
+EXPIRED = NOW + timedelta(days=335, seconds=1)  #: a second after the end of what ``give_certificate`` gives
+
+
+@pytest.mark.parametrize(
+    ("grace", "days_later", "accepted"), [(0, 0, False), (3, 0, True), (3, 2.9, True), (3, 3, False), (90, 89, True)]
+)
+def test_an_expired_certificate_of_theirs_is_accepted_within_the_days_of_grace_and_marked(
+    linked, grace, days_later, accepted
+):
+    ref = give_certificate(linked, "acme").fingerprint
+    As2Link.objects.update(expired_grace_days=grace)
+
+    terms = as2_terms(linked, EXPIRED + timedelta(days=days_later))
+
+    expected = [(ref, True)] if accepted else []
+    assert [(found.fingerprint, found.expired) for found in terms.their_signing] == expected
+    assert [(found.fingerprint, found.expired) for found in terms.their_encryption] == expected
+
+
+def test_a_valid_certificate_is_not_marked_as_expired(linked):
+    give_certificate(linked, "acme")
+    As2Link.objects.update(expired_grace_days=30)
+
+    assert [ref.expired for ref in as2_terms(linked, NOW).their_signing] == [False]
+
+
+def test_an_expired_certificate_encrypts_only_when_there_is_no_other(linked):
+    expired = give_certificate(linked, "acme", active_from=NOW).fingerprint  # taken into use last
+    As2Link.objects.update(expired_grace_days=30)
+    valid = give_certificate(linked, "acme-new", days=700, active_from=NOW - timedelta(days=9)).fingerprint
+
+    terms = as2_terms(linked, EXPIRED)
+
+    assert fingerprints(terms.their_encryption) == [valid]
+    assert set(fingerprints(terms.their_signing)) == {expired, valid}
+
+
+def test_grace_is_for_theirs_never_for_ours(linked, plant):
+    give_certificate(plant, "plant")
+    As2Link.objects.update(expired_grace_days=90)
+
+    terms = as2_terms(linked, EXPIRED)
+
+    assert terms.our_signing == terms.our_decryption == ()
+
+
+def test_a_certificate_that_was_ended_has_no_grace(linked):
+    give_certificate(linked, "acme", active_until=EXPIRED)
+    As2Link.objects.update(expired_grace_days=90)
+
+    assert as2_terms(linked, EXPIRED).their_signing == ()
+
+
+def test_a_tls_certificate_is_for_tls_alone(linked, plant):
+    theirs = give_certificate(linked, "acme-tls", role=CertificateRole.TLS)
+    ours = give_certificate(plant, "plant-tls", role=CertificateRole.TLS)
+    As2Link.objects.update(demand_client_certificate=True, present_client_certificate=True)
+
+    terms = as2_terms(linked)
+
+    assert terms.our_signing == terms.our_decryption == terms.their_signing == terms.their_encryption == ()
+    assert terms.their_tls is not None
+    assert fingerprints(terms.their_tls) == [theirs.fingerprint]
+    assert terms.http.client_certificate is not None
+    assert terms.http.client_certificate.fingerprint == ours.fingerprint
+    assert terms.http.client_certificate.private_key_pem == pair("plant-tls")[1]
+
+
+def test_a_tls_certificate_is_neither_presented_nor_asked_for_unless_the_link_says_so(linked, plant):
+    give_certificate(linked, "acme-tls", role=CertificateRole.TLS)
+    give_certificate(plant, "plant-tls", role=CertificateRole.TLS)
+
+    terms = as2_terms(linked)
+
+    assert terms.their_tls is None
+    assert terms.http.client_certificate is None
+    assert not terms.http.presents_certificate
+
+
+def test_when_the_last_client_certificate_has_ended_nobody_gets_in(linked):
+    give_certificate(linked, "acme-tls", role=CertificateRole.TLS)
+    As2Link.objects.update(demand_client_certificate=True)
+
+    assert as2_terms(linked, EXPIRED).their_tls == ()
+
+
+def test_our_client_certificate_rolls_over_on_its_day(linked, plant):
+    old = give_certificate(plant, "plant-tls", role=CertificateRole.TLS)
+    new = give_certificate(plant, "plant-tls-new", role=CertificateRole.TLS, active_from=SWITCH)
+    As2Link.objects.update(present_client_certificate=True)
+
+    presented = [as2_terms(linked, now).http.client_certificate for now in (BEFORE, SWITCH)]
+
+    assert [ref and ref.fingerprint for ref in presented] == [old.fingerprint, new.fingerprint]
 
 
 def test_a_profile_takes_four_queries_however_much_it_holds(
@@ -225,6 +436,8 @@ def test_a_profile_takes_four_queries_however_much_it_holds(
         give_certificate(plant, name)
     for name in ("acme-sign", "acme-encrypt", "acme-new"):
         give_certificate(linked, name)
+    As2Link.objects.update(http_user="plant")
+    As2Link.objects.get().keep_http_password("secret")
 
     with django_assert_num_queries(4):
         directory.by_as2_pair("PLANT-AS2", "Acme AS2", now=NOW)

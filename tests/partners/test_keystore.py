@@ -11,10 +11,18 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partners import certificates, keystore
+from partners import certificates, directory, keystore
 from partners.checks import keystore_opens
 from partners.keystore import KeystoreError, Sealed
-from partners.models import Certificate, KeystoreCanary, OwnIdentity, PrivateKey
+from partners.models import (
+    As2Link,
+    Certificate,
+    HttpPassword,
+    KeystoreCanary,
+    OwnIdentity,
+    PrivateKey,
+    TradingPartner,
+)
 from tests.partners.conftest import give_certificate, pair
 
 FIRST = "the first wrapping secret, of sufficient length"
@@ -89,6 +97,62 @@ def test_a_database_dump_holds_no_private_key(sealed):
     assert len(dump) > 1000
     assert b"PRIVATE KEY" not in dump
     assert pair("plant")[1][100:120] not in dump
+
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def sealed_password(acme: TradingPartner, plant: OwnIdentity) -> HttpPassword:
+    """A password for a partner's server, sealed with the first secret."""
+    link = As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2", http_user="plant")
+    link.keep_http_password(PASSWORD)
+    return HttpPassword.objects.get()
+
+
+def test_a_database_dump_holds_no_password_and_nothing_about_it_shows_one(sealed_password):
+    dump = repr([bytes(sealed_password.wrapped_key), bytes(sealed_password.ciphertext)])
+    terms = directory.profile(sealed_password.link.partner_id).as2
+
+    shown = f"{dump} {sealed_password!r} {sealed_password} {sealed_password.link!r} {terms!r}"
+
+    assert PASSWORD not in shown
+    assert terms is not None
+    assert terms.http.password == PASSWORD
+
+
+def test_another_password_replaces_the_former(sealed_password):
+    sealed_password.link.keep_http_password("another")
+
+    assert HttpPassword.objects.get().reveal() == b"another"
+
+
+def test_a_password_copied_to_another_row_does_not_open(sealed_password, plant):
+    other = TradingPartner.objects.create(code="BOLT", name="Bolt")
+    link = As2Link.objects.create(partner=other, own_identity=plant, their_name="BOLT-AS2")
+    link.keep_http_password("another")
+    stolen = HttpPassword.objects.filter(pk=sealed_password.pk).values("key_id", "wrapped_key", "ciphertext").get()
+    HttpPassword.objects.filter(link=link).update(**stolen)
+
+    with pytest.raises(KeystoreError, match="copied from another"):
+        HttpPassword.objects.get(link=link).reveal()
+
+
+def test_rotation_finds_the_password(sealed_password, settings):
+    settings.KEYSTORE_SECRET, settings.KEYSTORE_OLD_SECRETS = SECOND, (FIRST,)
+    assert HttpPassword.objects.get().reveal() == PASSWORD.encode()  # both open meanwhile
+
+    call_command("keystore_rotate", stdout=StringIO())
+
+    settings.KEYSTORE_OLD_SECRETS = ()
+    assert keystore_opens(None) == []
+    assert HttpPassword.objects.get().reveal() == PASSWORD.encode()
+
+
+def test_a_password_of_an_unknown_key_refuses_the_start(sealed_password):
+    HttpPassword.objects.update(key_id="0123456789abcdef")
+
+    assert "HTTP password (sealed with 0123456789abcdef)" in keystore_opens(None)[0].msg
 
 
 def test_nothing_about_a_secret_shows_its_bytes(sealed):

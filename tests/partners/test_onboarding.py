@@ -16,7 +16,7 @@ from partners import directory, onboarding
 from partners.models import Certificate, OwnIdentity, TradingPartner
 from partners.onboarding import OnboardingError
 from partners.profiles import Direction, PartnerState
-from tests.partners.conftest import NOW, pair
+from tests.partners.conftest import NOW, pair, tls_only
 
 
 def acme_spec(**more: Any) -> dict[str, Any]:
@@ -144,6 +144,96 @@ def test_no_odd_value_is_taken_for_another(plant, wrong, said):
     assert not TradingPartner.objects.exists()
 
 
+AS2_TERMS = {
+    "their_name": "ACME-AS2",
+    "url": "https://as2.acme.example/in",
+    "compressed": True,
+    "compressed_after_signing": True,
+    "algorithms": "legacy",
+    "digest": "sha1",
+    "cipher": "des_ede3_cbc",
+    "signature_scheme": "pss",
+    "key_transport": "oaep_sha1",
+    "all_recipients": True,
+    "as2_version": "1.2",
+    "expired_grace_days": 30,
+    "async_mdn": True,
+    "mdn_timeout_minutes": 90,
+    "retry_minutes": "5, 10",
+    "receipt_origins": "https://mdn.acme.example\nhttps://mdn2.acme.example:8443",
+    "present_client_certificate": True,
+    "demand_client_certificate": True,
+    "http_user": "plant",
+    "proxy_url": "http://proxy.plant.example:3128",
+    "private_network": True,
+}
+
+
+def test_every_term_of_an_as2_link_has_its_name_in_the_file(plant):
+    OwnIdentity.objects.update(as2_url="https://b2b.plant.example/as2/")
+    spec = acme_spec(as2={**AS2_TERMS, "authorities_pem": pair("root")[0], "http_password": "open sesame"})
+
+    outcome = onboarding.set_up_partner(spec)
+
+    row = outcome.row.as2
+    assert {name: getattr(row, name) for name in AS2_TERMS} == AS2_TERMS
+    assert row.authorities_pem == pair("root")[0]
+    assert row.http_password.reveal() == b"open sesame"
+    assert "+ HTTP password" in outcome.changes
+    assert "open sesame" not in repr(outcome)
+    assert onboarding.set_up_partner(spec).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "changes", "left"),
+    [
+        ({}, (), "old"),
+        ({"http_password": "old"}, (), "old"),
+        ({"http_password": "new"}, ("~ HTTP password",), "new"),
+        ({"http_password": None}, ("- HTTP password",), ""),
+    ],
+)
+def test_a_password_stays_is_replaced_or_forgotten_as_the_file_says(plant, given, changes, left):
+    partner = onboarding.set_up(acme_spec(as2={"their_name": "ACME-AS2", "http_user": "plant", "http_password": "old"}))
+
+    outcome = onboarding.set_up_partner({"code": "ACME", "as2": given})
+
+    assert outcome.changes == changes
+    terms = directory.profile(partner.pk, now=NOW).as2
+    assert terms is not None
+    assert terms.http.password == left
+
+
+@pytest.mark.parametrize("wrong", ["", 7, ["secret"], "nul\x00", "half\ud800"])
+def test_what_is_no_password_is_refused_and_not_quoted(plant, wrong):
+    said = problems(acme_spec(as2={"their_name": "ACME-AS2", "http_user": "plant", "http_password": wrong}))
+
+    assert said == "ACME as2.http_password: text that is not empty is wanted, or null to forget the password."
+
+
+def test_a_certificate_for_tls_alone_is_imported_for_tls_alone(plant):
+    pem = tls_only("acme.example")
+
+    said = problems(acme_spec(certificates=[{"certificate": pem}]))
+    assert "ACME certificates[0].certificate: This is the certificate of a web server (TLS)" in said
+    partner = onboarding.set_up(acme_spec(certificates=[{"certificate": pem, "role": "tls"}]))
+    again = onboarding.set_up_partner(acme_spec(certificates=[{"certificate": pem}]))
+
+    assert again.changes == ()
+    assert partner.certificates.get().role == "tls"
+
+
+def test_a_certificate_of_ours_for_tls_alone_is_none_to_sign_with(db):
+    spec = {"name": "Main plant", "as2_name": "PLANT-AS2", "isa_id": "PLANT", "make_certificate": True}
+    pem, key = pair("plant-tls")
+
+    identity = onboarding.own_identity(
+        {**spec, "certificates": [{"certificate": pem, "private_key": key.decode(), "role": "tls"}]}, now=NOW
+    )
+
+    assert sorted(identity.certificates.values_list("role", flat=True)) == ["both", "tls"]
+
+
 def test_with_two_identities_the_description_must_name_one(plant):
     OwnIdentity.objects.create(name="Second plant", as2_name="PLANT2-AS2", isa_id="PLANT2")
 
@@ -168,7 +258,11 @@ JSON = st.recursive(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    name=st.sampled_from(sorted(acme_spec())), column=st.sampled_from(["", "their_id", "url", "relaxed"]), value=JSON
+    name=st.sampled_from(sorted(acme_spec())),
+    column=st.sampled_from(
+        ["", "their_id", "url", "relaxed", "retry_minutes", "receipt_origins", "authorities_pem", "http_password"]
+    ),
+    value=JSON,
 )
 def test_no_value_brings_the_importer_down(plant, name, column, value):
     spec = acme_spec()

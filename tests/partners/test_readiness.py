@@ -12,6 +12,7 @@ from partners.profiles import (
     CertificateRef,
     Channel,
     Direction,
+    HttpTerms,
     PartnerState,
     Profile,
     X12Terms,
@@ -59,6 +60,10 @@ def test_a_partner_with_everything_lacks_nothing():
         (replace(READY, as2=replace(AS2, their_encryption=())), "encrypt to"),
         (replace(READY, as2=replace(AS2, our_signing=())), "no key in use to sign"),
         (replace(READY, as2=replace(AS2, our_decryption=())), "no key to decrypt"),
+        (replace(READY, as2=replace(AS2, http=HttpTerms(presents_certificate=True))), "add one for TLS"),
+        (replace(READY, as2=replace(AS2, async_mdn=True)), "enter our AS2 address"),
+        (replace(READY, as2=replace(AS2, their_tls=())), "upload the one they present"),
+        (replace(READY, as2=replace(AS2, http=HttpTerms(user="plant"))), "the password is empty"),
         (replace(READY, agreements=(REST,)), "no usable API key"),
     ],
 )
@@ -66,6 +71,13 @@ def test_each_thing_missing_is_one_sentence(profile, missing):
     (sentence,) = gaps(profile, has_api_key=False)
 
     assert missing in sentence
+
+
+def test_a_link_with_all_its_certificates_and_addresses_lacks_nothing():
+    http = HttpTerms(presents_certificate=True, client_certificate=CERTIFICATE[0], user="plant", password="secret")
+    as2 = replace(AS2, http=http, their_tls=CERTIFICATE, async_mdn=True, our_url="https://b2b.plant.example/as2/")
+
+    assert gaps(replace(READY, as2=as2), has_api_key=False) == []
 
 
 def test_a_partner_that_only_sends_needs_no_address():
