@@ -66,7 +66,8 @@ def test_a_message_below_the_terms_gets_its_error_at_that_address(
     message = Transmission.objects.get(direction="inbound")
     assert message.state == "refused"
     said = judged(message.belongings.get(), sent, their_terms)
-    assert (said.verdict, said.text) == (as2.Verdict.REJECTED, "processed/error: authentication-failed")
+    assert said.verdict == as2.Verdict.REJECTED
+    assert said.text.startswith("processed/error: authentication-failed")
     assert Delivery.objects.get().kind == "receipt"
     assert ExceptionCase.objects.get().reason == "signature_refused"
 
