@@ -12,7 +12,6 @@ from gateway.transports.as2.certificates import identity
 from gateway.transports.as2.compression import inflate
 from gateway.transports.as2.envelopes import decrypt
 from gateway.transports.as2.errors import Disposition, Rejected
-from gateway.transports.as2.headers import value_of
 from gateway.transports.as2.mime import Entity, Span, parameters, signed_parts
 from gateway.transports.as2.signatures import verify
 from partners.profiles import Algorithms, As2Terms
@@ -46,7 +45,7 @@ def detach(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Detached
         Rejected: it does not open, or the signature does not hold.
         UnusableTerms: a certificate of the terms cannot be used.
     """
-    entity = _outermost(headers, body)
+    entity = Entity.of_http(headers, body)
     try:
         for _layer in range(_MAX_LAYERS):
             if entity.media_type not in _PKCS7:
@@ -61,13 +60,6 @@ def detach(headers: Mapping[str, str], body: bytes, terms: As2Terms) -> Detached
     except (ValueError, IndexError) as exc:
         raise Rejected(Disposition.UNEXPECTED_PROCESSING_ERROR, f"reading: {exc}") from None
     return Detached(octets=bytes(good.octets), signature=signature, signer_fingerprint=good.signer.fingerprint)
-
-
-def _outermost(headers: Mapping[str, str], body: bytes) -> Entity:
-    span = Span.over(body)
-    described = ((name, value_of(headers, name)) for name in ("Content-Type", "Content-Transfer-Encoding"))
-    head = "".join(f"{name}: {value}\r\n" for name, value in described if value)
-    return Entity(head.encode("latin-1"), span, span)
 
 
 def _unwrapped(entity: Entity, terms: As2Terms) -> Span:
