@@ -73,7 +73,11 @@ def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
         outbox.bury(claim, "the partner has no AS2 address: enter its URL, then retry")
         return
     if not transmission.message_id:
-        _fix_bytes(transmission, terms)
+        try:
+            _fix_bytes(transmission, terms)
+        except as2.UnusableTerms as unusable:
+            outbox.retry(claim, f"it cannot be signed or encrypted as agreed: {unusable}", schedule=schedule)
+            return
     outcome = post(terms.url, transmission.headers, transmission.raw.content, terms.http, now=now)
     # Read before the transaction: checking a signature takes longer than the rest.
     receipt = (

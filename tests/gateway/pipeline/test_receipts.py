@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.models.functions import Now
+from django.test import Client
 from django.utils import timezone
 
 from gateway import outbox
@@ -515,6 +516,25 @@ def test_a_receipt_that_comes_before_our_post_returns_counts_whatever_the_answer
     assert list(delivery().tries.values_list("outcome", flat=True)) == ["delivered"]
     escalate.sweep(now=timezone.now())
     assert cases() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_comes_through_the_door_while_our_post_still_runs(order, supplier):
+    answers: list[int] = []
+
+    def post(mdn: as2.Mdn) -> None:
+        headers = {name: value for name, value in mdn.headers.items() if name != "Content-Type"}
+        kind = mdn.headers["Content-Type"]
+        answers.append(Client().generic("POST", "/as2", mdn.body, content_type=kind, headers=headers).status_code)
+
+    def early(headers, body):
+        in_a_thread(lambda: post(mdn_of(supplier)))
+        return 202, {}, b""
+
+    supplier.answer = early
+    try_once()
+    assert answers == [200]
+    assert standing() == ARRIVED
 
 
 @pytest.mark.django_db(transaction=True)

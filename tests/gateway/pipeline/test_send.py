@@ -19,7 +19,7 @@ from django.utils import timezone
 from gateway.models import Delivery, DeliveryKind, Event, ExceptionCase
 from gateway.pipeline import decide, escalate, relay
 from partners import onboarding
-from partners.models import As2Link
+from partners.models import As2Link, OwnIdentity
 from tests.certificates import make_identity
 from tests.gateway.pipeline.conftest import poll_erp
 from tests.gateway.pipeline.mdns import ask_for_later_receipts, make_due, sent, taken, try_once
@@ -91,6 +91,17 @@ def test_an_absurd_wish_for_the_next_try_is_bounded_or_ignored(order, supplier, 
     supplier.answer = lambda *_: (503, {"Retry-After": said}, b"")
     try_once()
     assert minutes_until_due() < at_most + 1
+
+
+def test_terms_that_cannot_be_used_send_nothing_and_are_tried_again_when_they_may_be_mended(order, supplier):
+    ask_for_later_receipts()
+    OwnIdentity.objects.update(as2_url="")
+    try_once()
+    assert (delivery().state, sent().message_id, supplier.received) == ("pending", "", [])
+    assert "our own AS2 address is missing" in delivery().last_error
+    OwnIdentity.objects.update(as2_url="https://as2.plant.example/as2")
+    try_once()
+    assert len(supplier.received) == 1
 
 
 # ------------------------------------------------------------------------------------------------------- final answers
