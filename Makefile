@@ -3,13 +3,14 @@
 # make test  the whole suite; PostgreSQL and a broker too where DATABASE_URL / GATEWAY_BROKER_URL name them
 # make check format, lint, types, import contracts, guides and map sheets, migrations, settings
 # make fuzz  20,000 damaged documents read by us and by pyx12; every difference must have a name      (ARGS="--count 1000 --seed 2")
+# make interop  our AS2 and four other implementations, row by row; two of them are installed under var/interop for it
 # make bench the measurements                                                 (ARGS=x12 runs those whose name starts so)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: env demo test check fuzz bench
+.PHONY: env demo test check fuzz interop bench
 
 env: .venv/made
 
@@ -37,6 +38,10 @@ check: env
 
 fuzz: env
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+interop: env
+	@$(BIN)/python -m tests.interop.environments || test -z "$$REQUIRE_INTEROP"
+	@$(BIN)/python -m pytest -q -n 2 tests/interop $(ARGS)
 
 bench: env
 	@$(BIN)/python -m tests.bench $(ARGS)
