@@ -14,6 +14,11 @@ MAX_FILE_NAME: Final = 255
 #: Pieces of one name (RFC 2231 section 3); a header field has room for few more.
 _MAX_PIECES: Final = 100
 
+#: Character sets somebody may name. Python knows many more codecs, some of which are no character sets at all.
+_CHARSETS: Final = re.compile(
+    r"us-ascii|utf-?8|utf-16|iso-8859-\d{1,2}|(windows-|cp)125\d|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc-(jp|kr)",
+    re.IGNORECASE,
+)
 _EXTENDED: Final = re.compile(rb"([A-Za-z0-9_.:-]*)'[^']*'(.*)", re.S)
 _ENCODED_WORD: Final = re.compile(r"=\?[^? ]+\?[BbQq]\?[^? ]*\?=")
 
@@ -79,11 +84,12 @@ def _extended(value: bytes) -> tuple[bytes, bytes]:
 
 
 def _text(octets: bytes, charset: bytes) -> str:
-    """In the character set it names; without one, or with one nobody knows, UTF-8 or else Latin-1."""
-    for encoding in (charset.decode("ascii", "replace"), "utf-8"):
+    """In the character set it names; without one, or with one we do not know, UTF-8 or else Latin-1."""
+    named = charset.decode("latin-1")
+    for encoding in (named if _CHARSETS.fullmatch(named) else "utf-8", "utf-8"):
         try:
             return octets.decode(encoding)
-        except (LookupError, ValueError):
+        except (LookupError, ValueError):  # iso-8859-12 was never made
             continue
     return octets.decode("latin-1")
 

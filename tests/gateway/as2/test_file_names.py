@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,8 @@ def told(*lines: bytes) -> str | None:
         (b"filename=plain.edi; filename*=utf-8''rich.edi", "rich.edi"),
         (b"filename*=rich.edi", "rich.edi"),
         (b"filename*=no-such-charset''Gr%C3%B6.edi", "Grö.edi"),
+        (b"filename*=unicode_escape''a%5Cz.edi", "z.edi"),
+        (b"filename*=iso-8859-12''a.edi", "a.edi"),
         (b'filename*0="long na"; filename*1="me.edi"', "long name.edi"),
         (b"filename*1=me.edi; filename*0=na", "name.edi"),
         (b"filename*0*=utf-8''Gr%C3%B6; filename*1*=%C3%9Fe; filename*2=.edi", "Größe.edi"),
@@ -88,3 +91,22 @@ def test_any_octets_are_a_name_or_none(octets):
     line = b"Content-Disposition: attachment; filename" + octets.replace(b"\r", b"").replace(b"\n", b"")
     name = told(line)
     assert name is None or (name.isprintable() and not re.search(r"[/\\]", name))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        b'filename="=?a?q?x?=' + b"=?a?q?" * 1300 + b'"',
+        b"filename*=utf-8''" + b"%80" * 2700,
+        b'filename="' + b'\\"' * 4000 + b'"',
+        b"; ".join(b'p%d="' % number for number in range(1000)),
+        b"; ".join(b"filename*%d=a" % number for number in range(500)),
+        b"; " * 4000,
+    ],
+    ids=lambda value: value[:20].decode(),
+)
+def test_a_name_made_to_be_costly_costs_little(parameters):
+    begun = time.process_time()
+    for _part in range(50):
+        told(b"Content-Disposition: attachment; " + parameters)
+    assert time.process_time() - begun < 5
