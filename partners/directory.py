@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from django.db.models import Q
 from django.utils import timezone
@@ -107,7 +108,9 @@ def _find(where: Mapping[str, str | int | bool], now: datetime | None) -> Profil
     if any(isinstance(value, str) and not value.isprintable() for value in where.values()):
         return None
     rows = TradingPartner.objects.filter(**where)
-    partner = rows.select_related("x12__own_identity", "as2__own_identity", "as2__http_password", "ack").first()
+    partner = rows.select_related(
+        "x12__own_identity", "as2__own_identity", "as2__http_password", "as2__proxy_password", "ack"
+    ).first()
     return None if partner is None else _profile(partner, now or timezone.now())
 
 
@@ -211,7 +214,6 @@ def _as2_terms(row: models.As2Link, now: datetime) -> profiles.As2Terms:
 
 
 def _http_terms(row: models.As2Link, ours: _Certificates) -> profiles.HttpTerms:
-    password: models.HttpPassword | None = getattr(row, "http_password", None)
     presented = ours.in_use(CertificateRole.TLS) if row.present_client_certificate else ()
     return profiles.HttpTerms(
         timeout_s=float(row.timeout_s),
@@ -219,10 +221,23 @@ def _http_terms(row: models.As2Link, ours: _Certificates) -> profiles.HttpTerms:
         authorities_pem=row.authorities_pem.encode("ascii"),
         presents_certificate=row.present_client_certificate,
         client_certificate=presented[0] if presented else None,
-        proxy_url=row.proxy_url,
+        proxy_url=_proxy_url(row),
         user=row.http_user,
-        password=password.reveal().decode() if password and row.http_user else "",
+        password=_password(row, "http_password") if row.http_user else "",
     )
+
+
+def _proxy_url(row: models.As2Link) -> str:
+    """With name and password in it, percent-encoded, when the proxy asks for them."""
+    if not (row.proxy_url and row.proxy_user):
+        return row.proxy_url
+    name, password = quote(row.proxy_user, safe=""), quote(_password(row, "proxy_password"), safe="")
+    return row.proxy_url.replace("://", f"://{name}:{password}@", 1)
+
+
+def _password(row: models.As2Link, kind: str) -> str:
+    sealed: models.LinkPassword | None = getattr(row, kind, None)
+    return sealed.reveal().decode() if sealed else ""
 
 
 class _Certificates:

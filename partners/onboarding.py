@@ -9,7 +9,7 @@ A partner::
      "supplier_numbers": ["0000100020"],
      "own_identity": "Main plant",                      may be absent when we have one active identity
      "x12": {"their_qualifier": "ZZ", "their_id": "ACMEEDI", …}         columns of X12Terms
-     "as2": {"their_name": "ACME-AS2", "url": "https://…", …}            columns of As2Link, and "http_password": text or null
+     "as2": {"their_name": "ACME-AS2", "url": "https://…", …}            columns of As2Link, "http_password" and "proxy_password"
      "ack": {"due_after_hours": 48, …}                                   columns of AckTerms
      "agreements": [{"document": "purchase_order", "direction": "outbound", "channel": "as2", "format": "x12"}],
      "certificates": [{"certificate": "-----BEGIN …", "role": "both", "active_from": "2027-03-01T00:00:00Z"}]}
@@ -38,11 +38,12 @@ from partners import certificates
 from partners.certificates import CertificateError, CertificateFacts
 from partners.keystore import KeystoreError
 from partners.models import (
+    LINK_PASSWORDS,
     AckTerms,
     As2Link,
     Certificate,
     DocumentAgreement,
-    HttpPassword,
+    LinkPassword,
     OwnIdentity,
     SupplierNumber,
     TradingPartner,
@@ -159,8 +160,10 @@ def _links(work: _Work, partner: TradingPartner, parts: Mapping[str, Any]) -> No
     _link(work, work.find(X12Terms, partner=partner), "x12", parts, ours)
     as2 = work.find(As2Link, partner=partner)
     _link(work, as2, "as2", parts, ours)
-    if isinstance(parts.get("as2"), Mapping) and "http_password" in parts["as2"]:
-        work.http_password(as2, parts["as2"]["http_password"], "as2.http_password")
+    if isinstance(parts.get("as2"), Mapping):
+        for name, (kind, _) in LINK_PASSWORDS.items():
+            if name in parts["as2"]:
+                work.password(as2, kind, parts["as2"][name], f"as2.{name}")
     if "ack" in parts:
         work.put(work.find(AckTerms, partner=partner), work.mapping(parts["ack"], "ack", AckTerms), "ack")
 
@@ -168,7 +171,7 @@ def _links(work: _Work, partner: TradingPartner, parts: Mapping[str, Any]) -> No
 def _link(work: _Work, row: X12Terms | As2Link, place: str, parts: Mapping[str, Any], ours: OwnIdentity | None) -> None:
     if place not in parts and (ours is None or row._state.adding):
         return
-    secrets = ("http_password",) if isinstance(row, As2Link) else ()
+    secrets = tuple(LINK_PASSWORDS) if isinstance(row, As2Link) else ()
     values = work.mapping(parts.get(place, {}), place, type(row), also=secrets)
     if ours is not None:
         work.put(row, {**values, "own_identity": ours}, place)
@@ -332,20 +335,20 @@ class _Work:
         else:
             self.changes.append(f"+ private key of {row}")
 
-    def http_password(self, link: As2Link, password: object, place: str) -> None:
+    def password(self, link: As2Link, kind: type[LinkPassword], password: object, place: str) -> None:
         """Seal another password, or forget the one there is; neither is quoted anywhere."""
         if password is not None and not (isinstance(password, str) and password and _storable(password)):
             self.problem(place, "text that is not empty is wanted, or null to forget the password.")
         if self.problems:
             return
-        kept = HttpPassword.objects.filter(link=link).first()
+        kept = kind.objects.filter(link=link).first()
         try:
             if password is None and kept is not None:
                 kept.delete()
-                self.changes.append("- HTTP password")
+                self.changes.append(f"- {kind.PURPOSE}")
             elif isinstance(password, str) and (kept is None or kept.reveal() != password.encode()):
-                link.keep_http_password(password)
-                self.changes.append(f"{'~' if kept else '+'} HTTP password")
+                link.keep_password(kind, password)
+                self.changes.append(f"{'~' if kept else '+'} {kind.PURPOSE}")
         except KeystoreError as error:
             self.problem(place, str(error))
 

@@ -9,20 +9,26 @@ from django.contrib import admin
 
 from partners.admin.certificates import CertificateTextarea
 from partners.keystore import KeystoreError
-from partners.models import As2Link, HttpPassword, KeystoreCanary
+from partners.models import LINK_PASSWORDS, As2Link, KeystoreCanary
+
+
+def _password_field(label: str) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
+        help_text="It is sealed, never shown. Empty: it stays as it is.",
+    )
 
 
 class As2Form(forms.ModelForm):
-    """The terms of the link, and the password their server asks for, which goes in and never out."""
+    """The terms of the link, and the passwords their server and the proxy ask for, which go in and never out."""
 
-    http_password = forms.CharField(
-        label="Password",
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="It is sealed, never shown. Empty: it stays as it is.",
-    )
+    http_password = _password_field("Password")
     forget_http_password = forms.BooleanField(label="Forget the password", required=False)
+    proxy_password = _password_field("Password at the proxy")
+    forget_proxy_password = forms.BooleanField(label="Forget the password at the proxy", required=False)
 
     class Meta:
         model = As2Link
@@ -34,34 +40,40 @@ class As2Form(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._password = ""
-        kept = HttpPassword.objects.filter(link=self.instance.pk).first() if self.instance.pk else None
-        self.fields["forget_http_password"].disabled = kept is None
-        if kept is not None:
-            self.fields["http_password"].help_text = "One is here, sealed. Enter another to replace it."
+        self._passwords: dict[str, str] = {}
+        for name, (kind, _) in LINK_PASSWORDS.items():
+            kept = self.instance.pk is not None and kind.objects.filter(link=self.instance).exists()
+            self.fields[f"forget_{name}"].disabled = not kept
+            if kept:
+                self.fields[name].help_text = "One is here, sealed. Enter another to replace it."
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
-        # Popped: what is not kept here cannot be shown, logged or put into an error report.
-        self._password = cleaned.pop("http_password", "")
-        if self._password and not cleaned.get("http_user"):
-            self.add_error("http_user", "Enter the user name that goes with the password.")
-        if self._password and cleaned.get("forget_http_password"):
-            self.add_error("forget_http_password", "Either enter another password or forget the one there is.")
-        if self._password:
-            try:
-                KeystoreCanary.prove()
-            except KeystoreError as error:
-                self.add_error("http_password", str(error))
+        for name, (_, user) in LINK_PASSWORDS.items():
+            # Popped: what is not kept here cannot be shown, logged or put into an error report.
+            if password := cleaned.pop(name, ""):
+                self._passwords[name] = password
+                self._check_password(name, user, cleaned)
         return cleaned
 
     def save(self, commit: bool = True) -> Any:
         link = super().save(commit)
-        if commit and self._password:
-            link.keep_http_password(self._password)
-        elif commit and self.cleaned_data.get("forget_http_password"):
-            HttpPassword.objects.filter(link=link).delete()
+        for name, (kind, _) in LINK_PASSWORDS.items():
+            if commit and name in self._passwords:
+                link.keep_password(kind, self._passwords[name])
+            elif commit and self.cleaned_data.get(f"forget_{name}"):
+                kind.objects.filter(link=link).delete()
         return link
+
+    def _check_password(self, name: str, user: str, cleaned: dict[str, Any]) -> None:
+        if not cleaned.get(user) and user not in self.errors:
+            self.add_error(user, "Enter the user name that goes with the password.")
+        if cleaned.get(f"forget_{name}"):
+            self.add_error(f"forget_{name}", "Either enter another password or forget the one there is.")
+        try:
+            KeystoreCanary.prove()
+        except KeystoreError as error:
+            self.add_error(name, str(error))
 
 
 class As2Inline(admin.StackedInline):
@@ -127,6 +139,9 @@ class As2Inline(admin.StackedInline):
                     "present_client_certificate",
                     "demand_client_certificate",
                     "proxy_url",
+                    "proxy_user",
+                    "proxy_password",
+                    "forget_proxy_password",
                     "private_network",
                 ],
                 "classes": ["collapse"],

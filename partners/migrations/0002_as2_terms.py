@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                     django.core.validators.MinValueValidator(1),
                     django.core.validators.MaxValueValidator(10080),
                 ],
-                verbose_name="a later receipt is missed after minutes",
+                verbose_name="receipt is missed after minutes",
             ),
         ),
         migrations.AddField(
@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
             name="private_network",
             field=models.BooleanField(
                 default=False,
-                help_text="Their addresses may be private ones (10.…, 192.168.…). Only for partners behind a VPN or in our own network: off, nobody can make the gateway post into it.",
+                help_text="Their addresses may be private ones, e.g. 10.1.2.3. Only for partners behind a VPN or in our own network: off, nobody can make the gateway post into it.",
                 verbose_name="in a network of ours",
             ),
         ),
@@ -152,6 +152,17 @@ class Migration(migrations.Migration):
                 max_length=200,
                 validators=[partners.models.grammar.validate_proxy_url],
                 verbose_name="proxy",
+            ),
+        ),
+        migrations.AddField(
+            model_name="as2link",
+            name="proxy_user",
+            field=models.CharField(
+                blank=True,
+                help_text="If the proxy asks for it.",
+                max_length=200,
+                validators=[partners.models.grammar.validate_http_user],
+                verbose_name="user name at the proxy",
             ),
         ),
         migrations.AddField(
@@ -280,6 +291,28 @@ class Migration(migrations.Migration):
                         editable=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="http_password",
+                        to="partners.as2link",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="ProxyPassword",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("key_id", models.CharField(db_index=True, editable=False, max_length=16)),
+                ("wrapped_key", models.BinaryField()),
+                ("ciphertext", models.BinaryField()),
+                ("sealed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "link",
+                    models.OneToOneField(
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="proxy_password",
                         to="partners.as2link",
                     ),
                 ),

@@ -1,7 +1,7 @@
 """The tables: who the partners are, on what terms, and with which keys."""
 
 from partners.models.api_key import ApiKey
-from partners.models.as2 import As2Link, HttpPassword
+from partners.models.as2 import LINK_PASSWORDS, As2Link, HttpPassword, LinkPassword, ProxyPassword
 from partners.models.certificate import Certificate, PrivateKey
 from partners.models.choices import ApiEnvironment, CertificateRole, ControlNumberKind
 from partners.models.control_number import ControlNumber
@@ -11,6 +11,7 @@ from partners.models.secret import KeystoreCanary, SealedSecret
 from partners.models.terms import AckTerms, X12Terms
 
 __all__ = [
+    "LINK_PASSWORDS",
     "AckTerms",
     "ApiEnvironment",
     "ApiKey",
@@ -22,8 +23,10 @@ __all__ = [
     "DocumentAgreement",
     "HttpPassword",
     "KeystoreCanary",
+    "LinkPassword",
     "OwnIdentity",
     "PrivateKey",
+    "ProxyPassword",
     "SealedSecret",
     "SupplierNumber",
     "TradingPartner",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -128,7 +129,7 @@ class As2Link(models.Model):
         "answer while we wait.",
     )
     mdn_timeout_minutes = models.PositiveIntegerField(
-        "a later receipt is missed after minutes",
+        "receipt is missed after minutes",
         default=76,
         validators=[MinValueValidator(1), MaxValueValidator(7 * 24 * 60)],
         help_text="From our message to their asynchronous MDN, 1 to 10080. Then the same bytes are sent again.",
@@ -199,10 +200,17 @@ class As2Link(models.Model):
         validators=[validate_proxy_url],
         help_text="http://host:port of the proxy our requests to them leave by. Empty: none.",
     )
+    proxy_user = models.CharField(
+        "user name at the proxy",
+        max_length=200,
+        blank=True,
+        validators=[validate_http_user],
+        help_text="If the proxy asks for it.",
+    )
     private_network = models.BooleanField(
         "in a network of ours",
         default=False,
-        help_text="Their addresses may be private ones (10.…, 192.168.…). Only for partners behind a VPN or in our own "
+        help_text="Their addresses may be private ones, e.g. 10.1.2.3. Only for partners behind a VPN or in our own "
         "network: off, nobody can make the gateway post into it.",
     )
 
@@ -236,13 +244,13 @@ class As2Link(models.Model):
         if found:
             raise ValidationError(found)
 
-    def keep_http_password(self, password: str) -> None:
-        """Seal the password their server asks of us, in place of the former; this link must be saved already.
+    def keep_password(self, kind: type[LinkPassword], password: str) -> None:
+        """Seal a password, in place of the former of its kind; this link must be saved already.
 
         Raises:
             KeystoreError: the wrapping key is not the one this database was sealed with.
         """
-        row = HttpPassword.objects.filter(link=self).first() or HttpPassword(link=self)
+        row = kind.objects.filter(link=self).first() or kind(link=self)
         row.seal(password.encode())
         row.save()
 
@@ -268,6 +276,8 @@ class As2Link(models.Model):
                 "async_mdn",
                 f"Enter our AS2 address on the page of {self.own_identity} first: later receipts are posted there.",
             )
+        if self.proxy_user and not self.proxy_url:
+            yield "proxy_user", "There is no proxy to give it to: enter its address, or leave the name out."
         if self.http_user and self.url.startswith("http:") and not self.private_network:
             yield "http_user", "Over http:// anybody on the way reads the password: use an https:// address."
 
@@ -278,3 +288,19 @@ class HttpPassword(SealedSecret):
     PURPOSE = "HTTP password"
 
     link = models.OneToOneField(As2Link, models.CASCADE, related_name="http_password", editable=False)
+
+
+class ProxyPassword(SealedSecret):
+    """The password the proxy on the way asks of us, sealed."""
+
+    PURPOSE = "proxy password"
+
+    link = models.OneToOneField(As2Link, models.CASCADE, related_name="proxy_password", editable=False)
+
+
+LinkPassword = HttpPassword | ProxyPassword
+#: By the name forms and files give them, each with the column of the user name it goes with.
+LINK_PASSWORDS: Final[Mapping[str, tuple[type[LinkPassword], str]]] = {
+    "http_password": (HttpPassword, "http_user"),
+    "proxy_password": (ProxyPassword, "proxy_user"),
+}

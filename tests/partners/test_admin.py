@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import lxml.html
 import pytest
@@ -20,8 +22,10 @@ from partners.models import (
     ApiKey,
     As2Link,
     Certificate,
+    HttpPassword,
     KeystoreCanary,
     OwnIdentity,
+    ProxyPassword,
     TradingPartner,
     X12Terms,
 )
@@ -180,6 +184,7 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
         ("as2", {"http_user": "a:b"}, "neither a colon"),
         ("as2", {"http_user": "plant", "url": "http://acme.example"}, "use an https:// address"),
         ("as2", {"http_password": "open sesame"}, "user name that goes with the password"),
+        ("as2", {"proxy_user": "plant"}, "There is no proxy to give it to"),
         ("certificates", {"role": "both", "certificate_pem": "hello"}, "not a certificate we can read"),
         (
             "certificates",
@@ -297,12 +302,20 @@ def test_an_api_key_is_shown_once_and_then_on_no_page(browser, acme):
         assert random_part not in browser.client.get(again).content.decode()
 
 
-LINK = {"their_name": "ACME-AS2", "url": "https://as2.acme.example/in", "http_user": "plant"}
+LINK = {
+    "their_name": "ACME-AS2",
+    "url": "https://as2.acme.example/in",
+    "http_user": "plant",
+    "proxy_url": "http://proxy.plant.example:3128",
+    "proxy_user": "plant",
+}
 PASSWORD = "correct horse battery staple"
 
 
-def test_a_password_is_taken_replaced_and_forgotten_and_never_shown(browser, form, plant):
-    browser.add_row(form, "as2", **LINK, http_password=PASSWORD)
+@pytest.mark.parametrize("kind", ["http_password", "proxy_password"])
+def test_a_password_is_taken_replaced_and_forgotten_and_never_shown_or_logged(browser, form, plant, kind, caplog):
+    caplog.set_level(logging.DEBUG)
+    browser.add_row(form, "as2", **LINK, **{kind: PASSWORD})
     pages = [browser.send(ADD, form)]
     partner = TradingPartner.objects.get()
     url = f"{LIST}{partner.pk}/change/"
@@ -310,17 +323,20 @@ def test_a_password_is_taken_replaced_and_forgotten_and_never_shown(browser, for
     def password() -> str:
         found = directory.profile(partner.pk).as2
         assert found is not None
-        return found.http.password
+        proxy = unquote(urlsplit(found.http.proxy_url).password or "")
+        return found.http.password if kind == "http_password" else proxy
 
     assert password() == PASSWORD
     pages.append(browser.send(url, browser.open(url)))
     assert password() == PASSWORD  # saved unchanged
-    pages.append(browser.send(url, browser.open(url) | {"as2-0-http_password": " a space first"}))
+    pages.append(browser.send(url, browser.open(url) | {f"as2-0-{kind}": " a space first"}))
     assert password() == " a space first"
-    pages.append(browser.send(url, browser.open(url) | {"as2-0-forget_http_password": "on"}))
+    pages.append(browser.send(url, browser.open(url) | {f"as2-0-forget_{kind}": "on"}))
     assert password() == ""
     pages += [browser.client.get(f"{LIST}{partner.pk}/history/").content.decode()]
-    assert not [page for page in pages if PASSWORD in page or "a space first" in page or errors(page)]
+    said = [*pages, caplog.text]
+    assert not [text for text in said if PASSWORD in text or "a space first" in text]
+    assert [errors(page) for page in pages if errors(page)] == []
 
 
 def test_a_password_beside_a_wrong_entry_is_not_shown_again(browser, form, plant):
@@ -421,7 +437,8 @@ def test_an_identity_with_certificates_cannot_be_deleted(browser, plant):
 
 def test_no_page_holds_a_key_or_a_password(browser, acme, plant):
     link = As2Link.objects.create(partner=acme, own_identity=plant, **LINK, present_client_certificate=True)
-    link.keep_http_password(PASSWORD)
+    link.keep_password(HttpPassword, PASSWORD)
+    link.keep_password(ProxyPassword, PASSWORD)
     for name, role in (("ours", "both"), ("ours-tls", "tls")):
         own = Certificate.objects.create(own_identity=plant, certificate_pem=certificate(name), role=role)
         own.keep_private_key(certificates.read_private_key(private_key(name).encode()))

@@ -16,7 +16,9 @@ from partners.models import (
     As2Link,
     CertificateRole,
     DocumentAgreement,
+    HttpPassword,
     OwnIdentity,
+    ProxyPassword,
     SupplierNumber,
     TradingPartner,
     X12Terms,
@@ -129,7 +131,7 @@ def test_every_term_of_an_as2_link_reaches_the_profile(linked, plant):
         http_user="plant",
         proxy_url="http://proxy.plant.example:3128",
     )
-    As2Link.objects.get().keep_http_password("grüße: 1")
+    As2Link.objects.get().keep_password(HttpPassword, "grüße: 1")
 
     assert as2_terms(linked) == As2Terms(
         our_name="PLANT-AS2",
@@ -167,9 +169,27 @@ def test_every_term_of_an_as2_link_reaches_the_profile(linked, plant):
 
 
 def test_a_password_without_a_user_name_is_not_sent(linked):
-    As2Link.objects.get().keep_http_password("secret")
+    As2Link.objects.get().keep_password(HttpPassword, "secret")
 
     assert as2_terms(linked).http.password == ""
+
+
+@pytest.mark.parametrize(
+    ("password", "url"),
+    [
+        ("p@ss:/wört", "http://plant%20x:p%40ss%3A%2Fw%C3%B6rt@proxy.plant.example:3128"),
+        (None, "http://plant%20x:@proxy.plant.example:3128"),
+    ],
+)
+def test_a_proxy_is_told_who_we_are_and_nobody_else(linked, password, url):
+    As2Link.objects.update(proxy_url="http://proxy.plant.example:3128", proxy_user="plant x")
+    if password:
+        As2Link.objects.get().keep_password(ProxyPassword, password)
+
+    terms = as2_terms(linked)
+
+    assert terms.http.proxy_url == url
+    assert "w%C3%B6rt" not in repr(terms)
 
 
 def test_a_partner_without_terms_has_the_defaults_of_a_profile(acme):
@@ -437,7 +457,8 @@ def test_a_profile_takes_four_queries_however_much_it_holds(
     for name in ("acme-sign", "acme-encrypt", "acme-new"):
         give_certificate(linked, name)
     As2Link.objects.update(http_user="plant")
-    As2Link.objects.get().keep_http_password("secret")
+    As2Link.objects.get().keep_password(HttpPassword, "secret")
+    As2Link.objects.get().keep_password(ProxyPassword, "secret")
 
     with django_assert_num_queries(4):
         directory.by_as2_pair("PLANT-AS2", "Acme AS2", now=NOW)

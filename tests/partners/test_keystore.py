@@ -106,7 +106,7 @@ PASSWORD = "correct horse battery staple"
 def sealed_password(acme: TradingPartner, plant: OwnIdentity) -> HttpPassword:
     """A password for a partner's server, sealed with the first secret."""
     link = As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2", http_user="plant")
-    link.keep_http_password(PASSWORD)
+    link.keep_password(HttpPassword, PASSWORD)
     return HttpPassword.objects.get()
 
 
@@ -122,7 +122,7 @@ def test_a_database_dump_holds_no_password_and_nothing_about_it_shows_one(sealed
 
 
 def test_another_password_replaces_the_former(sealed_password):
-    sealed_password.link.keep_http_password("another")
+    sealed_password.link.keep_password(HttpPassword, "another")
 
     assert HttpPassword.objects.get().reveal() == b"another"
 
@@ -130,7 +130,7 @@ def test_another_password_replaces_the_former(sealed_password):
 def test_a_password_copied_to_another_row_does_not_open(sealed_password, plant):
     other = TradingPartner.objects.create(code="BOLT", name="Bolt")
     link = As2Link.objects.create(partner=other, own_identity=plant, their_name="BOLT-AS2")
-    link.keep_http_password("another")
+    link.keep_password(HttpPassword, "another")
     stolen = HttpPassword.objects.filter(pk=sealed_password.pk).values("key_id", "wrapped_key", "ciphertext").get()
     HttpPassword.objects.filter(link=link).update(**stolen)
 

@@ -165,22 +165,30 @@ AS2_TERMS = {
     "demand_client_certificate": True,
     "http_user": "plant",
     "proxy_url": "http://proxy.plant.example:3128",
+    "proxy_user": "plant",
     "private_network": True,
 }
 
 
 def test_every_term_of_an_as2_link_has_its_name_in_the_file(plant):
     OwnIdentity.objects.update(as2_url="https://b2b.plant.example/as2/")
-    spec = acme_spec(as2={**AS2_TERMS, "authorities_pem": pair("root")[0], "http_password": "open sesame"})
+    spec = acme_spec(
+        as2={
+            **AS2_TERMS,
+            "authorities_pem": pair("root")[0],
+            "http_password": "open sesame",
+            "proxy_password": "sesame",
+        }
+    )
 
     outcome = onboarding.set_up_partner(spec)
 
     row = outcome.row.as2
     assert {name: getattr(row, name) for name in AS2_TERMS} == AS2_TERMS
     assert row.authorities_pem == pair("root")[0]
-    assert row.http_password.reveal() == b"open sesame"
-    assert "+ HTTP password" in outcome.changes
-    assert "open sesame" not in repr(outcome)
+    assert (row.http_password.reveal(), row.proxy_password.reveal()) == (b"open sesame", b"sesame")
+    assert {"+ HTTP password", "+ proxy password"} <= set(outcome.changes)
+    assert "sesame" not in repr(outcome)
     assert onboarding.set_up_partner(spec).changes == ()
 
 
