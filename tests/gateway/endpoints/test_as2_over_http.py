@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from django.db import DatabaseError
 
 from gateway.models import Delivery, Event, Transmission
+from partners import directory
 from partners.models import As2Link, TradingPartner
 from tests.gateway.endpoints.conftest import ACK, Message
 
@@ -24,6 +26,22 @@ def post(address: tuple[str, int], message: Message, **how: object) -> tuple[int
         connection.request("POST", "/as2", headers=message.headers, **how)  # type: ignore[arg-type]  # body, encode_chunked
         answer = connection.getresponse()
         return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def asked(
+    address: tuple[str, int],
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    try:
+        connection.request(method, path, headers=dict(headers or {}), body=body)
+        answer = connection.getresponse()
+        return answer, answer.read()
     finally:
         connection.close()
 
@@ -67,15 +85,81 @@ def test_a_header_repeated_is_refused(served: tuple[str, int], acme: TradingPart
     assert answer.startswith(b"HTTP/1.1 400")
 
 
-def test_senders_who_never_finish_hold_nobody_up(served: tuple[str, int], acme: TradingPartner, message: Make) -> None:
+def test_while_fifty_senders_drip_a_message_is_taken(
+    served: tuple[str, int], acme: TradingPartner, message: Make
+) -> None:
     made = message()
     with ExitStack() as open_sockets:
-        for _ in range(30):  # the server has 8 threads
-            wire = open_sockets.enter_context(socket.create_connection(served, timeout=20))
+        drippers = [open_sockets.enter_context(socket.create_connection(served, timeout=20)) for _ in range(50)]
+        for wire in drippers:  # the server has 8 threads
             wire.sendall(b"POST /as2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nonly this")
         status, answer = post(served, made, body=made.body)
+        for wire in drippers:
+            wire.setblocking(False)
+            with pytest.raises(BlockingIOError):  # all of them hang still
+                wire.recv(1)
     assert status == 200
     assert b"processed\r\n" in answer
+
+
+def test_a_sender_who_waits_to_be_invited_is(served: tuple[str, int], acme: TradingPartner, message: Make) -> None:
+    made = message()
+    lines = [f"{name}: {value}" for name, value in made.headers.items()]
+    head = "\r\n".join(["POST /as2 HTTP/1.1", "Host: localhost", "Connection: close", "Expect: 100-continue", *lines])
+    with socket.create_connection(served, timeout=20) as wire:
+        wire.sendall(f"{head}\r\nContent-Length: {len(made.body)}\r\n\r\n".encode())
+        assert wire.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.sendall(made.body)
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"processed\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/healthz", 200),
+        ("HEAD", "/healthz", 200),
+        ("GET", "/favicon.ico", 302),
+        ("GET", "/admin/", 302),
+        ("POST", "/as2", 400),
+        ("GET", "/v1/purchase-orders", 401),
+        ("POST", "/v1/acknowledgments", 401),
+        ("POST", "/admin/login/", 403),
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1/nowhere", 404),
+        ("HEAD", "/nowhere", 404),
+        ("GET", "/as2", 405),
+        ("HEAD", "/as2", 405),
+        ("PUT", "/as2/", 405),
+        ("DELETE", "/healthz", 403),
+        ("OPTIONS", "/as2", 405),
+    ],
+)
+def test_every_answer_has_its_length(served: tuple[str, int], method: str, path: str, status: int) -> None:
+    answer, body = asked(served, method, path)
+    assert answer.status == status
+    announced = answer.headers.get_all("Content-Length", [])
+    assert len(announced) == 1
+    assert method == "HEAD" or int(announced[0]) == len(body)
+    assert "Transfer-Encoding" not in answer.headers
+
+
+def test_a_stranger_a_defect_and_a_flood_have_their_length(
+    served: tuple[str, int], acme: TradingPartner, message: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = message()
+    answers = [asked(served, "POST", "/as2", {**made.headers, "AS2-From": "NOBODY"}, made.body)]
+    for _ in range(21):
+        answers.append(asked(served, "POST", "/as2", made.headers, b"not what was signed"))
+
+    def defect(**_: object) -> None:
+        raise DatabaseError("a table is gone")
+
+    monkeypatch.setattr(directory, "by_as2_pair", defect)
+    answers.append(asked(served, "POST", "/as2", made.headers, made.body))
+    assert {answer.status for answer, _ in answers} == {403, 200, 429, 503}
+    assert all(int(answer.headers["Content-Length"]) == len(body) for answer, body in answers)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
