@@ -132,7 +132,7 @@ def _until_listening(port: int, program: subprocess.Popen[bytes]) -> None:
 
 # -------------------------------------------------------------------------------------------------------- the senders
 def _message(number: int) -> Outgoing:
-    """10 KB that are kept as they are: the door does all its work, and no translation runs beside it."""
+    """10 KB that are no X12: beside the door the gateway only finds that out."""
     content = f"%PDF-1.7 drawing {number:08d}\n".encode() + bytes(10_000)
     return build_message(
         content,
