@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.http import HttpResponse
 
-from gateway.models import Blob, Delivery, ExceptionCase, Transmission
+from gateway.models import Blob, Delivery, DeliveryKind, ExceptionCase, Transmission
+from gateway.pipeline import relay
 from gateway.transports import as2
-from partners.models import Certificate, OwnIdentity, TradingPartner
+from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
 from partners.profiles import As2Terms, CertificateRef
 from tests.gateway.endpoints.conftest import ACK, Message
 
@@ -184,3 +187,76 @@ def test_what_we_cannot_open_ourselves_is_answered_at_once_so_that_it_comes_agai
     Certificate.objects.filter(own_identity=plant).delete()
     assert post_as2(made).status_code == 503
     assert Delivery.objects.count() == 0
+
+
+# -- the whole way: a real server of theirs
+
+
+class MdnServer(ThreadingHTTPServer):
+    """Where ACME takes receipts; keeps what came."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/mdn"
+
+
+class _Taker(BaseHTTPRequestHandler):
+    server: MdnServer
+
+    def do_POST(self) -> None:
+        self.server.taken.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def mdn_server() -> Iterator[MdnServer]:
+    server = MdnServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_receipt_reaches_their_server_and_again_when_they_repeat(
+    mdn_server: MdnServer, acme: TradingPartner, their_terms: As2Terms, post_as2: Post
+) -> None:
+    As2Link.objects.update(url=mdn_server.url, private_network=True)
+    sent = as2.build_message(ACK, terms=their_terms, message_id="<m1@acme.example>", file_name="855.edi")
+    made = Message({**sent.headers, "Receipt-Delivery-Option": mdn_server.url}, sent.body)
+    for times in (1, 2):
+        assert post_as2(made).status_code == 204
+        relay.work(DeliveryKind.RECEIPT, "test")
+        assert len(mdn_server.taken) == times
+    (headers, first), (_, again) = mdn_server.taken
+    assert first == again
+    said = as2.read_mdn(headers, first, message_id=sent.message_id, digests=sent.digests, terms=their_terms)
+    assert said.verdict == as2.Verdict.DELIVERED
+    receipt = Transmission.objects.get(format="mdn")
+    assert receipt.state == "sent"
+    assert set(receipt.deliveries.values_list("state", flat=True)) == {"delivered"}
+
+
+def test_a_forged_message_has_its_error_told_there_and_nowhere_else(
+    mdn_server: MdnServer, acme: TradingPartner, message: Make, post_as2: Post
+) -> None:
+    As2Link.objects.update(url=mdn_server.url, private_network=True)
+    made = message(Receipt_Delivery_Option=mdn_server.url)
+    elsewhere = {**made.headers, "Receipt-Delivery-Option": mdn_server.url.replace("127.0.0.1", "127.0.0.2")}
+    assert post_as2(Message(made.headers, b"garbage")).status_code == 204
+    assert post_as2(Message(elsewhere, b"garbage")).status_code == 400
+    relay.work(DeliveryKind.RECEIPT, "test")
+    [(_, said)] = mdn_server.taken
+    assert b"processed/error: authentication-failed" in said
