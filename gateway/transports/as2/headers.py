@@ -12,6 +12,7 @@ MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 8 * 1024
 
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
+_BREAK: Final = re.compile(r"[\r\n\0]")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 
 
@@ -22,7 +23,7 @@ def value_of(headers: Mapping[str, str], name: str) -> str | None:
         MalformedRequest: it stands there twice, is longer than ``MAX_HEADER_BYTES`` or holds CR, LF or NUL.
     """
     wanted = name.lower()
-    found = [value for key, value in headers.items() if key.lower() == wanted]
+    found = [value for key, value in headers.items() if len(key) == len(wanted) and key.lower() == wanted]
     if not found:
         return None
     if len(found) > 1:
@@ -30,7 +31,7 @@ def value_of(headers: Mapping[str, str], name: str) -> str | None:
     value = _FOLD.sub(" ", found[0]).strip(" \t")
     if len(value) > MAX_HEADER_BYTES:
         raise MalformedRequest(f"{name} is longer than {MAX_HEADER_BYTES} characters")
-    if any(character in value for character in "\r\n\0"):
+    if _BREAK.search(value):
         raise MalformedRequest(f"{name} holds a line break or NUL")
     return value
 

@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.transports.as2.der import Octets
@@ -25,6 +26,7 @@ MAX_BOUNDARY: Final = 256
 #: Lines that begin like a boundary and are none, before we give up on a body.
 MAX_NEAR_MISSES: Final = 10_000
 _BLANK_LINE: Final = b"\r\n\r\n"
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,12 @@ def field(head: bytes, name: bytes) -> bytes:
 
 def fields(head: bytes, name: bytes) -> list[bytes]:
     """All header fields of a name that may be repeated, unfolded and trimmed."""
-    found = re.findall(rb"(?im)^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", head)
-    return [re.sub(rb"\r\n[ \t]+", b" ", value).strip(b" \t") for value in found]
+    return [_FOLD.sub(b" ", value).strip(b" \t") for value in _named(name).findall(head)]
+
+
+@lru_cache(maxsize=64)
+def _named(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?im)^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t])*)")
 
 
 def media_type(content_type: bytes) -> bytes:
