@@ -165,6 +165,8 @@ CLIENT_CERT_META = _header("GATEWAY_CLIENT_CERT_HEADER", "Client-Cert")
 #: Who sends slower than this on average, after a grace, is let go: strangers must not hold connections for ever.
 SENDER_GRACE_S = _number("GATEWAY_SENDER_GRACE_S", 5, least=0.1)
 SLOWEST_SENDER_KB_S = _number("GATEWAY_SLOWEST_SENDER_KB_S", 20, least=0.001)
+#: What all bodies that are coming may hold together, in the folder for temporary files.
+MOST_SPOOLED_MB = _number("GATEWAY_MOST_SPOOLED_MB", 2048, least=101)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = False  # a redirected AS2 POST is a lost message; the proxy in front redirects browsers
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # the same: asks for that redirect

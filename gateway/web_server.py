@@ -7,6 +7,7 @@
 | with another Transfer-Encoding than ``chunked`` | 501 |
 | longer than any partner may send | 413 before its body is read |
 | that comes slower than the slowest sender allowed | 408 |
+| with more than there is room for beside the others that are coming | 503 |
 
 Every one of these ends the connection, after what the caller still sends has been thrown away for a while: closed at once, the
 caller would see a reset instead of the answer.
@@ -20,6 +21,7 @@ import logging
 import re
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -102,6 +104,36 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+class Room:
+    """What the bodies of all requests may hold together until each has its answer. Anybody can send a body."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Whether there was room for so many bytes more; they are held either way."""
+        with self._lock:
+            self._held += count
+            return self._held <= settings.MOST_SPOOLED_MB * 1024 * 1024
+
+    def give_back(self, count: int) -> None:
+        with self._lock:
+            self._held -= count
+
+
+_ROOM: Final = Room()
+
+
+class NoRoom(Error):  # type: ignore[misc]  # waitress has no types
+    code = 503
+    reason = "Service Unavailable"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        status, headers, body = super().to_response(ident)
+        return status, [*headers, ("Retry-After", "60")], body
+
+
 class RequestTimeout(Error):  # type: ignore[misc]  # waitress has no types
     code = 408
     reason = "Request Timeout"
@@ -116,6 +148,22 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
+        self._held = 0
+
+    def received(self, data: bytes) -> int:
+        before = self.body_bytes_received
+        taken: int = super().received(data)
+        if come := self.body_bytes_received - before:
+            self._held += come
+            if not _ROOM.take(come):
+                self.error = NoRoom("Too much is being sent to us at the moment. Send it again.")
+                self.completed = True
+        return taken
+
+    def close(self) -> None:
+        _ROOM.give_back(self._held)
+        self._held = 0
+        super().close()
 
     def is_too_slow(self, now: float) -> bool:
         """Whether it has taken longer than the slowest sender allowed needs for what has come, and the grace."""

@@ -350,6 +350,31 @@ def test_drippers_who_take_every_connection_give_them_back(impatient: None, serv
     assert answer.endswith(b"\r\n\r\n5")
 
 
+def test_what_all_send_together_has_a_limit_and_room_is_given_back(settings: Any, running: Running) -> None:
+    settings.MOST_SPOOLED_MB = 3
+    two_mb = bytes(2 * 1024 * 1024)
+    with socket.create_connection(running.address, timeout=20) as first:
+        first.sendall(head("Content-Length: 2097153", LAST) + two_mb)
+        answers = [ask(running.address, head("Content-Length: 2097152", LAST) + two_mb, end=True)]
+        first.sendall(b"x")
+        answers.append(b"".join(iter(lambda: first.recv(65536), b"")))
+    refused = [answer for answer in answers if status(answer) == 503]  # whoever came to the limit, perhaps both
+    assert refused
+    assert all(b"\r\nRetry-After: 60\r\n" in answer for answer in refused)
+    for _ in range(3):
+        answer = ask(running.address, head("Content-Length: 2097152", LAST) + two_mb)
+        assert answer.endswith(b"\r\n\r\n2097152")
+
+
+def test_a_sender_who_goes_away_gives_its_room_back(settings: Any, running: Running) -> None:
+    settings.MOST_SPOOLED_MB = 3
+    two_mb = bytes(2 * 1024 * 1024)
+    for _ in range(4):
+        ask(running.address, head("Content-Length: 2097153", LAST) + two_mb, end=True)
+    answer = ask(running.address, head("Content-Length: 2097152", LAST) + two_mb)
+    assert answer.endswith(b"\r\n\r\n2097152")
+
+
 _SERVER = """
 import re
 from pathlib import Path
