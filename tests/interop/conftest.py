@@ -101,5 +101,5 @@ def _result(report: pytest.TestReport) -> str:
     if report.passed:
         return str(dict(report.user_properties).get("note", "ok"))
     if report.skipped:
-        return f"skipped: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
+        return (report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)).lower()
     return f"FAILED: {str(getattr(report.longrepr, 'reprcrash', report.longrepr)).splitlines()[0][:120]}"

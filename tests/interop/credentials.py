@@ -76,6 +76,7 @@ class Credentials:
     server: Issued
     client_authority: Issued  #: of the clients a server with mutual TLS takes
     client: Issued
+    other_client: Issued  #: of the same authority, and not the peer
 
 
 def make(folder: Path) -> Credentials:
@@ -93,6 +94,7 @@ def make(folder: Path) -> Credentials:
         server=issue("server.example", by=authority),
         client_authority=client_authority,
         client=issue("client.example", by=client_authority),
+        other_client=issue("other.example", by=client_authority),
     )
     for name, content in {
         "gateway.pem": made.gateway.certificate_pem,

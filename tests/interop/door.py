@@ -76,7 +76,8 @@ class Door:
         """Set the gateway up as the row says.
 
         Args:
-            wrong: what it takes instead of the right one: ``our_key``, ``their_encryption``.
+            wrong: what it takes instead of the right one: ``our_key``, ``their_encryption``, ``their_authority``,
+                ``their_client``.
         """
         ours = wrong.get("our_key", self._credentials.gateway)
         theirs = [_certificate(self._credentials.peer)]
@@ -85,7 +86,8 @@ class Door:
                 {**theirs[0], "role": CertificateRole.SIGN},
                 {**_certificate(other), "role": CertificateRole.ENCRYPT},
             ]
-        tls = [self._credentials.client.ref] if case.transport == "mtls" else []
+        ours_tls = [self._credentials.client.ref] if case.transport == "mtls" else []
+        theirs_tls = [wrong.get("their_client", ref) for ref in ours_tls]
         onboarding.own_identity(
             {
                 "name": "Main plant",
@@ -93,11 +95,12 @@ class Door:
                 "as2_url": our_url,
                 "isa_qualifier": "ZZ",
                 "isa_id": "PLANTEDI",
-                "certificates": [_certificate(ours, key=True), *(_tls(ref, key=True) for ref in tls)],
+                "certificates": [_certificate(ours, key=True), *(_tls(ref, key=True) for ref in ours_tls)],
             }
         )
         authorities = {"https-self": self._credentials.self_signed, "https-ca": self._credentials.authority}
-        trusted = authorities.get(case.transport, self._credentials.authority).pem.decode()
+        authority = wrong.get("their_authority", authorities.get(case.transport, self._credentials.authority).ref)
+        trusted = authority.certificate_pem.decode()
         self._partner = onboarding.set_up(
             {
                 "code": "PEER",
@@ -113,7 +116,7 @@ class Door:
                     "demand_client_certificate": case.transport == "mtls",
                     **agreed(case),
                 },
-                "certificates": [*theirs, *(_tls(ref) for ref in tls)],
+                "certificates": [*theirs, *(_tls(ref) for ref in theirs_tls)],
             }
         )
 
