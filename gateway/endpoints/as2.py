@@ -13,7 +13,7 @@ message id, so that the corrected message under the same id gets in.
 | 204, and either MDN by a request of our own | a receipt at an address of the partner's was asked for | the same, and a delivery |
 | 200 and a line of text | it is a receipt, whatever it is worth; see ``pipeline.receipts`` | see there |
 | 400, 403, 411, 413 | see ``as2_guard`` | at most a case |
-| 405, 429 | not a POST; too many failures from one address in a partner's name | nothing |
+| 405, 429 | not a POST; too many failures in a partner's name, from one address or in all | nothing |
 | 503 | we cannot store, or cannot use our own keys: send it again | nothing, or message and case |
 
 A message is one by its Message-ID, with or without the angle brackets, and by its content. A repeat gets what the first got, the
@@ -34,7 +34,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from gateway.endpoints import as2_guard
 from gateway.endpoints.as2_documents import opened
-from gateway.endpoints.as2_guard import FAILURES, Exchange, text
+from gateway.endpoints.as2_guard import FAILURES, KEPT_FAILURES, Exchange, text
 from gateway.pipeline import receipts, receive
 from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Incoming
@@ -134,6 +134,9 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         received = as2.receive(exchange.headers, incoming.raw, exchange.terms)
     except as2.Rejected as rejected:
         FAILURES.use(exchange.source)
+        if KEPT_FAILURES.used_up(code):
+            return as2_guard.too_many(KEPT_FAILURES)
+        KEPT_FAILURES.use(code)
         answer = _receipt(exchange, rejected.disposition, rejected.disposition.explanation, rejected.mic)
         reason = "signature_refused" if rejected.disposition in _UNPROVEN else "unreadable_message"
         summary = f"{code} sent an AS2 message we refuse: {rejected.disposition}"

@@ -30,6 +30,9 @@ from partners.profiles import As2Terms, Profile
 HEARSAY: Final = Allowance("as2-hearsay", most=60, per_s=60)
 #: Failed messages in one partner's name from one address: whoever guesses at our keys needs thousands.
 FAILURES: Final = Allowance("as2-failures", most=20, per_s=600)
+#: Failed messages in one partner's name that are kept, wherever they come from: strangers are not to fill our disks. What is
+#: not kept is answered 429; a good message is taken all the same.
+KEPT_FAILURES: Final = Allowance("as2-kept-failures", most=200, per_s=3600)
 #: So many pairs of names nobody has may each have a case; those beyond share one.
 MOST_STRANGERS: Final = 50
 
@@ -79,8 +82,7 @@ def admit(request: HttpRequest) -> Exchange:
     source = f"{profile.id}:{proxies.client_address(request)}"
     _demand_client_certificate(profile, profile.as2, presented(request))
     if FAILURES.used_up(source):
-        words = "Too many messages failed. Wait, then send again."
-        raise TurnedAway(text(429, words, **{"Retry-After": str(FAILURES.per_s)}))
+        raise TurnedAway(too_many(FAILURES))
     _demand_agreed_address(profile, profile.as2, receipt)
     return Exchange(
         headers=headers,
@@ -159,6 +161,10 @@ def text(status: int, words: str, **headers: str) -> Answer:
     """An answer in one plain sentence."""
     headers = {"Content-Type": "text/plain; charset=us-ascii", **headers}
     return Answer(status=status, headers=headers, body=f"{words}\n".encode("ascii"))
+
+
+def too_many(failures: Allowance) -> Answer:
+    return text(429, "Too many messages failed. Wait, then send again.", **{"Retry-After": str(failures.per_s)})
 
 
 def not_as2(malformed: as2.MalformedRequest) -> Answer:

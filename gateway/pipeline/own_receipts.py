@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.db import transaction
 
@@ -15,8 +16,10 @@ from gateway import events, outbox
 from gateway.models import Blob, DeliveryKind, DeliveryState, Transmission, TransmissionState
 from partners.profiles import Direction
 
+#: A captured message can be posted any number of times; its receipt goes out so often at most.
+MOST_TIMES: Final = 50
 #: It will be tried without anybody asking for it.
-_ON_ITS_WAY = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
+_ON_ITS_WAY: Final = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,8 @@ def queue_again(message: Transmission, *, to: str) -> None:
             row.evidence = {**row.evidence, "to": to}
             row.save(update_fields=["evidence"])
             events.record("receipt.asked_at", transmission=message, to=to)
-        if row.deliveries.filter(state__in=_ON_ITS_WAY).exists():
+        times = row.deliveries.count()
+        if times >= MOST_TIMES or row.deliveries.filter(state__in=_ON_ITS_WAY).exists():
             return
-        # Of two repeats at once both count the same tries, and the second finds the key taken.
-        outbox.enqueue(DeliveryKind.RECEIPT, f"receipt:{row.uid}:{row.deliveries.count()}", transmission=row)
+        # Of two repeats at once both count the same, and the second finds the key taken.
+        outbox.enqueue(DeliveryKind.RECEIPT, f"receipt:{row.uid}:{times}", transmission=row)

@@ -15,13 +15,16 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 
 from gateway import events, exception_queue, outbox, states
-from gateway.models import Blob, DeliveryKind, Transmission, TransmissionState
+from gateway.models import Blob, DeliveryKind, Event, Transmission, TransmissionState
 from gateway.pipeline import own_receipts
 from gateway.pipeline.own_receipts import OwnReceipt
 from partners.profiles import Channel, Direction
 
 #: The format of what is kept as it is, with nothing to translate.
 FILE: Final = "file"
+#: A captured message can be posted any number of times; so many repeats of one are noted.
+MOST_REPEATS_NOTED: Final = 100
+_REPEATED: Final = "transmission.repeated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +187,8 @@ def _repeat(incoming: Incoming, first: Transmission) -> Accepted:
 
 def _again(incoming: Incoming, first: Transmission) -> Accepted:
     with transaction.atomic():
-        events.record("transmission.repeated", transmission=first)
+        if Event.objects.filter(transmission=first, name=_REPEATED).count() < MOST_REPEATS_NOTED:
+            events.record(_REPEATED, transmission=first)
         own_receipts.queue_again(first, to=incoming.receipt_to)
     return Accepted(transmission=first, answer=stored_answer(first), repeated=True)
 

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from gateway import outbox
-from gateway.endpoints.as2_guard import FAILURES, HEARSAY
+from gateway.endpoints.as2_guard import FAILURES, HEARSAY, KEPT_FAILURES
 from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
 from gateway.transports import as2
 from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
@@ -253,6 +253,25 @@ def test_who_guesses_at_our_keys_is_told_to_wait(acme: TradingPartner, message: 
     assert Transmission.objects.count() == 20
     cache.clear()
     assert b"processed\r\n" in post_as2(made).content
+
+
+def test_from_however_many_addresses_failures_fill_no_disk_and_keep_no_good_message_out(
+    acme: TradingPartner, message: Make, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KEPT_FAILURES, "_most", 3)
+    made = message()
+
+    def post_from(address: str, body: bytes) -> HttpResponse:
+        headers = {name: value for name, value in made.headers.items() if name != "Content-Type"}
+        kind = made.headers["Content-Type"]
+        answer = client.generic("POST", "/as2", body, content_type=kind, headers=headers, REMOTE_ADDR=address)
+        assert isinstance(answer, HttpResponse)
+        return answer
+
+    said = [post_from(f"192.0.2.{number}", b"garbage").status_code for number in range(5)]
+    assert said == [200, 200, 200, 429, 429]
+    assert Transmission.objects.filter(state="refused").count() == 3
+    assert b"processed\r\n" in post_from("192.0.2.99", made.body).content
 
 
 @pytest.mark.parametrize("state", ["draft", "suspended"])

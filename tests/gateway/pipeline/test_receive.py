@@ -6,7 +6,7 @@ import pytest
 from django.db import connection as database
 
 from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
-from gateway.pipeline import receive
+from gateway.pipeline import own_receipts, receive
 from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Attachment, Incoming
 from partners.profiles import Channel
@@ -42,6 +42,13 @@ def test_a_repeat_gets_the_stored_answer_byte_for_byte(take):
     assert again.repeated
     assert again.answer.body == first.answer.body
     assert Transmission.objects.count() == Delivery.objects.count() == 1
+
+
+def test_of_very_many_repeats_some_are_noted(take, monkeypatch):
+    monkeypatch.setattr(receive, "MOST_REPEATS_NOTED", 2)
+    for _ in range(5):
+        take(b"{}")
+    assert Event.objects.filter(name="transmission.repeated").count() == 2
 
 
 def test_the_same_id_with_other_content_is_a_conflict(take):
@@ -185,6 +192,14 @@ def test_a_repeat_queues_the_same_receipt_when_it_was_sent_or_given_up(state, ca
         _receive(_asking(castra))
         assert Delivery.objects.filter(kind="receipt").count() == tries
     assert Transmission.objects.filter(format="mdn").count() == 1
+
+
+def test_a_captured_message_does_not_send_its_receipt_for_ever(castra, monkeypatch):
+    monkeypatch.setattr(own_receipts, "MOST_TIMES", 3)
+    for _ in range(5):
+        _receive(_asking(castra))
+        Delivery.objects.filter(kind="receipt").update(state="delivered")
+    assert Delivery.objects.filter(kind="receipt").count() == 3
 
 
 def test_a_repeat_may_name_another_address(castra):
