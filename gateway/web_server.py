@@ -46,6 +46,8 @@ SPOOL_BYTES: Final = 128 * 1024
 #: How long a connection is read on and nothing kept after its request was refused, and after it was too slow.
 LINGER_S: Final = 10.0
 SLOW_LINGER_S: Final = 1.0
+#: The loop looks at every connection each second, unless the whole process stands still.
+_PAUSE_S: Final = 2.0
 #: A chunk's line and all trailers of a body; nobody sends extensions.
 _MOST_LINE_BYTES: Final = 1024
 _MOST_TRAILER_BYTES: Final = 8 * 1024
@@ -298,15 +300,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     _linger_s: float | None = None  #: after the answer that is being given, which is a refusal
     _linger_until: float | None = None
 
+    def __init__(self, *about: Any, **more: Any) -> None:
+        self._looked_at = time.monotonic()
+        super().__init__(*about, **more)
+
     def readable(self) -> bool:
         """Asked by the loop before each wait, a second at most: the place to look at the clock."""
         if self._linger_until is not None:
             self.will_close = self.will_close or time.monotonic() > self._linger_until
             return not self.will_close
+        now = time.monotonic()
+        unseen, self._looked_at = now - self._looked_at, now
         ready = bool(super().readable())
-        if self.request is not None and not ready:
-            self.request.began = time.monotonic()  # we are not reading, so nobody is slow
-        elif self.request is not None and self.request.is_too_slow(time.monotonic()):
+        if self.request is None:
+            return ready
+        if not ready:
+            self.request.began = now  # we are not reading, so nobody is slow
+        elif unseen > _PAUSE_S:
+            self.request.began += unseen  # this process did not run, and what was sent meanwhile is not read yet
+        elif self.request.is_too_slow(now):
             self._give_up(self.request)
         return ready
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -400,13 +401,19 @@ server.run()
 """
 
 
-@pytest.fixture
-def process() -> Iterator[Address]:
+class Process(NamedTuple):
     """The server in a process of its own, whose memory is nobody else's; GET /peak says its peak in KB."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings"}
+
+    address: Address
+    pid: int
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", "GATEWAY_SENDER_GRACE_S": "0.5"}
     with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, env=environment) as child:
         assert child.stdout is not None
-        yield "127.0.0.1", int(child.stdout.readline())
+        yield Process(("127.0.0.1", int(child.stdout.readline())), child.pid)
         child.terminate()
 
 
@@ -414,12 +421,12 @@ def peak_kb(address: Address) -> int:
     return int(ask(address, head(LAST, start="GET /peak HTTP/1.1")).rpartition(b"\r\n")[2])
 
 
-def test_large_bodies_wait_on_disk_not_in_memory(process: Address) -> None:
-    before = peak_kb(process)
+def test_large_bodies_wait_on_disk_not_in_memory(process: Process) -> None:
+    before = peak_kb(process.address)
     size = 25 * 1024 * 1024
     piece = bytes(1024 * 1024)
     with ExitStack() as open_sockets:
-        wires = [open_sockets.enter_context(socket.create_connection(process, timeout=60)) for _ in range(8)]
+        wires = [open_sockets.enter_context(socket.create_connection(process.address, timeout=60)) for _ in range(8)]
         for at, wire in enumerate(wires):
             wire.sendall(head("Transfer-Encoding: chunked" if at % 2 else f"Content-Length: {size}", LAST))
         for _ in range(25):
@@ -429,18 +436,28 @@ def test_large_bodies_wait_on_disk_not_in_memory(process: Address) -> None:
             if at % 2:
                 wire.sendall(b"0\r\n\r\n")
             assert b"".join(iter(lambda: wire.recv(65536), b"")).endswith(b"\r\n\r\n%d" % size)  # noqa: B023  # used at once
-    grown_mb = (peak_kb(process) - before) / 1024
+    grown_mb = (peak_kb(process.address) - before) / 1024
     print(f"8 bodies of 25 MB at once: {grown_mb:.1f} MB more at the peak")  # noqa: T201  # the figure
     assert grown_mb < 50
 
 
-def test_a_chunked_body_without_end_is_refused_in_little_memory(process: Address) -> None:
-    before = peak_kb(process)
-    with socket.create_connection(process, timeout=60) as wire:
+def test_a_chunked_body_without_end_is_refused_in_little_memory(process: Process) -> None:
+    before = peak_kb(process.address)
+    with socket.create_connection(process.address, timeout=60) as wire:
         wire.sendall(head("Transfer-Encoding: chunked"))
         chunk = b"100000\r\n" + bytes(1024 * 1024) + b"\r\n"
         for _ in range(102):
             wire.sendall(chunk)
         answer = b"".join(iter(lambda: wire.recv(65536), b""))
     assert status(answer) == 413
-    assert (peak_kb(process) - before) / 1024 < 50
+    assert (peak_kb(process.address) - before) / 1024 < 50
+
+
+def test_time_in_which_the_server_itself_stood_still_is_nobodys_slowness(process: Process) -> None:
+    with socket.create_connection(process.address, timeout=60) as wire:
+        wire.sendall(head("Content-Length: 100000", LAST))
+        os.kill(process.pid, signal.SIGSTOP)
+        wire.sendall(bytes(100_000))
+        threading.Event().wait(3)  # longer than the grace, and than the loop ever waits
+        os.kill(process.pid, signal.SIGCONT)
+        assert b"".join(iter(lambda: wire.recv(65536), b"")).endswith(b"\r\n\r\n100000")
