@@ -73,28 +73,26 @@ def _cbc(pieces: Iterable[Octets], key: bytes, cipher: ContentCipher, recipients
     block = cipher.block_bytes
     vector = os.urandom(block)
     encryptor = Cipher(cipher.with_key(key), modes.CBC(vector)).encryptor()
-    blob: list[Octets] = []
-    size = 0
-    for piece in pieces:
-        blob.append(encryptor.update(piece))
-        size += len(piece)
-    pad = block - size % block
-    blob += [encryptor.update(bytes([pad]) * pad), encryptor.finalize()]
+    content = list(pieces)
+    pad = block - sum(len(piece) for piece in content) % block
+    sealed, size = _run(encryptor, [*content, bytes([pad]) * pad])
+    encryptor.finalize()
     algorithm = der.joined(der.SEQUENCE, cipher.oid, der.joined(der.OCTET_STRING, vector))
-    content = der.element(der.SEQUENCE, der.OID_DATA, algorithm, *der.element(der.CONTEXT_0, *blob))
-    data = der.element(der.SEQUENCE, _ZERO, recipients, *content)
+    blob = der.element(der.CONTEXT_0, memoryview(sealed)[:size])
+    data = der.element(der.SEQUENCE, _ZERO, recipients, *der.element(der.SEQUENCE, der.OID_DATA, algorithm, *blob))
     return der.element(der.SEQUENCE, der.OID_ENVELOPED, *der.element(der.CONTEXT_0_CONSTRUCTED, *data))
 
 
 def _authenticated(pieces: Iterable[Octets], key: bytes, cipher: ContentCipher, recipients: bytes) -> list[Octets]:
     nonce = os.urandom(12)
     encryptor = Cipher(cipher.with_key(key), modes.GCM(nonce)).encryptor()
-    blob: list[Octets] = [encryptor.update(piece) for piece in pieces]
+    sealed, size = _run(encryptor, list(pieces))
     encryptor.finalize()
     # The length of the tag is said although RFC 5084 has a default: that default is 12.
     stated = der.joined(der.SEQUENCE, der.joined(der.OCTET_STRING, nonce), der.integer(_TAG))
     algorithm = der.joined(der.SEQUENCE, cipher.oid, stated)
-    content = der.element(der.SEQUENCE, der.OID_DATA, algorithm, *der.element(der.CONTEXT_0, *blob))
+    blob = der.element(der.CONTEXT_0, memoryview(sealed)[:size])
+    content = der.element(der.SEQUENCE, der.OID_DATA, algorithm, *blob)
     data = der.element(der.SEQUENCE, _ZERO, recipients, *content, der.joined(der.OCTET_STRING, encryptor.tag))
     return der.element(der.SEQUENCE, der.OID_AUTH_ENVELOPED, *der.element(der.CONTEXT_0_CONSTRUCTED, *data))
 
@@ -265,13 +263,14 @@ def _opened_gcm(
     raise Rejected(Disposition.AUTHENTICATION_FAILED, "decrypting: the GCM tag is wrong")
 
 
-def _run(decryptor: Any, segments: list[memoryview]) -> tuple[bytearray, int]:
-    plain = bytearray(sum(len(segment) for segment in segments) + _LARGEST_BLOCK)
-    view = memoryview(plain)
+def _run(cipher: Any, segments: Sequence[Octets]) -> tuple[bytearray, int]:
+    """Run a cipher, either way, into one buffer, and say how much of it is used: its own buffers would double the memory."""
+    out = bytearray(sum(len(segment) for segment in segments) + _LARGEST_BLOCK)
+    view = memoryview(out)
     size = 0
     for segment in segments:
-        size += decryptor.update_into(segment, view[size:])
-    return plain, size
+        size += cipher.update_into(segment, view[size:])
+    return out, size
 
 
 def _authentication(buffer: memoryview, at: int) -> tuple[bytes, bytes]:
