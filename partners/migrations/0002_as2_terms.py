@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=partners.models.choices.algorithms,
                 default="secure",
-                help_text="What both sides may use. Legacy lets SHA-1 and 3DES pass, which can be broken: only until the partner has renewed its software. Modern refuses whatever is not AES-GCM with OAEP.",
+                help_text="What both sides may use. Legacy lets SHA-1 and 3DES pass, which can be broken: only until the partner has renewed its software. Modern refuses whatever is not AES-GCM with OAEP and SHA-2.",
                 max_length=8,
             ),
         ),

@@ -69,7 +69,7 @@ class As2Link(models.Model):
         choices=choices.algorithms,
         default=Algorithms.SECURE.value,
         help_text="What both sides may use. Legacy lets SHA-1 and 3DES pass, which can be broken: only until the partner "
-        "has renewed its software. Modern refuses whatever is not AES-GCM with OAEP.",
+        "has renewed its software. Modern refuses whatever is not AES-GCM with OAEP and SHA-2.",
     )
     digest = models.CharField(
         max_length=16,
@@ -267,8 +267,8 @@ class As2Link(models.Model):
         if self.algorithms == Algorithms.MODERN:
             if not self.cipher.endswith("_gcm"):
                 yield "cipher", "Modern algorithms are AES-GCM only: choose an AES-GCM cipher, or secure algorithms."
-            if not self.key_transport.startswith("oaep_"):
-                yield "key_transport", "Modern algorithms are OAEP only: choose an OAEP one, or secure algorithms."
+            if self.key_transport in ("pkcs1v15", "oaep_sha1"):
+                yield "key_transport", "Modern algorithms are OAEP with SHA-2 only: choose one, or secure algorithms."
         if self.compressed_after_signing and not (self.compressed and self.signed):
             yield "compressed_after_signing", "It needs both: tick signed and compressed too, or take this one away."
         if self.async_mdn and self.own_identity_id is not None and not self.own_identity.as2_url:

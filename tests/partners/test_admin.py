@@ -170,7 +170,12 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
         ("as2", {"digest": "sha1"}, "SHA-1 can be broken"),
         ("as2", {"cipher": "des_ede3_cbc"}, "3DES can be broken"),
         ("as2", {"algorithms": "modern", "key_transport": "oaep_sha256"}, "choose an AES-GCM cipher"),
-        ("as2", {"algorithms": "modern", "cipher": "aes256_gcm"}, "choose an OAEP one"),
+        ("as2", {"algorithms": "modern", "cipher": "aes256_gcm"}, "OAEP with SHA-2 only"),
+        (
+            "as2",
+            {"algorithms": "modern", "cipher": "aes256_gcm", "key_transport": "oaep_sha1"},
+            "OAEP with SHA-2 only",
+        ),
         ("as2", {"algorithms": "legacy", "as2_version": "1.3"}, "knows no legacy algorithms"),
         ("as2", {"compressed_after_signing": "on"}, "tick signed and compressed too"),
         ("as2", {"async_mdn": "on"}, "Enter our AS2 address on the page of Main plant"),
