@@ -268,7 +268,10 @@ class As2Link(models.Model):
             if not self.cipher.endswith("_gcm"):
                 yield "cipher", "Modern algorithms are AES-GCM only: choose an AES-GCM cipher, or secure algorithms."
             if self.key_transport in ("pkcs1v15", "oaep_sha1"):
-                yield "key_transport", "Modern algorithms are OAEP with SHA-2 only: choose one, or secure algorithms."
+                yield (
+                    "key_transport",
+                    "Modern algorithms need SHA-256 or better: choose an OAEP one with it, or secure algorithms.",
+                )
         if self.compressed_after_signing and not (self.compressed and self.signed):
             yield "compressed_after_signing", "It needs both: tick signed and compressed too, or take this one away."
         if self.async_mdn and self.own_identity_id is not None and not self.own_identity.as2_url:

@@ -42,7 +42,8 @@ _EXPLANATIONS = {
     ),
     Disposition.DECOMPRESSION_FAILED: "The compressed part could not be inflated, or grows beyond the agreed size.",
     Disposition.INSUFFICIENT_MESSAGE_SECURITY: (
-        "The message is not protected as agreed: encryption (AES), signature (SHA-256 or better), or both are missing."
+        "The message is not protected as agreed: encryption, signature, or both are missing, or the algorithms are others. "
+        "Unless something else was agreed, they are AES, and SHA-256 or better."
     ),
     Disposition.INVALID_MESSAGE_ID: "A Message-ID has no spaces and no control characters.",
     Disposition.UNEXPECTED_PROCESSING_ERROR: "The content of the message could not be read.",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from asn1crypto import cms
+from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.transports.as2 import Rejected, UnusableTerms, Verdict, build_mdn, build_message, der, read_mdn, receive
 from gateway.transports.as2.algorithms import MICALG, policy_of
+from partners.models import As2Link
+from partners.models import choices as offers
 from partners.profiles import Algorithms, As2Terms, CertificateRef
 from tests.gateway.as2.conftest import EDI, Link
 from tests.gateway.as2.handmade import ENVELOPED, headers
@@ -205,6 +210,37 @@ def test_a_receipt_signed_with_a_forbidden_digest_proves_nothing(link: Link):
 def test_a_legacy_link_asks_for_its_receipt_in_the_digest_it_signs_with(link: Link):
     request, _body = built(link.agreeing(algorithms=Algorithms.LEGACY, digest="sha1").supplier)
     assert request["Disposition-Notification-Options"].endswith("signed-receipt-micalg=required, sha1")
+
+
+# ---------------------------------------------------------------------------------------------------- what staff choose
+def values(choices: list[tuple[str, str]]) -> list[str]:
+    return [value for value, _label in choices]
+
+
+def test_what_staff_may_enter_is_what_can_be_sent(link: Link):
+    """Every combination the admin offers: it complains of exactly the ones that would fail later."""
+    offered = itertools.product(
+        Algorithms,
+        values(offers.digests()),
+        values(offers.ciphers()),
+        values(offers.signature_schemes()),
+        values(offers.key_transports()),
+    )
+    for combination in offered:
+        chosen: dict[str, Any] = dict(
+            zip(("algorithms", "digest", "cipher", "signature_scheme", "key_transport"), combination, strict=True)
+        )
+        complaint: Exception | None = None
+        failure: Exception | None = None
+        try:
+            As2Link(own_identity=None, their_name="boltco", **chosen).clean()
+        except ValidationError as error:
+            complaint = error
+        try:
+            policy_of(combination[0]).demand(replace(link.buyer, **chosen))
+        except UnusableTerms as error:
+            failure = error
+        assert (complaint is None) == (failure is None), (chosen, complaint, failure)
 
 
 # ----------------------------------------------------------------------------------------------------- all together
