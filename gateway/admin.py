@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from gateway.events import EVENTS
@@ -64,11 +64,6 @@ def _link(address: str, row: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', address, row)
 
 
-class InterchangeInline(LookOnlyInline):
-    model = Interchange
-    fields = ["control_number", "sender", "receiver", "usage", "verdict", "repeats"]
-
-
 @admin.register(Transmission)
 class TransmissionAdmin(LookOnly):
     list_display = ["at", "partner", "direction", "channel", "state", "format", "message_id"]
@@ -76,30 +71,11 @@ class TransmissionAdmin(LookOnly):
     list_select_related = ["partner"]
     search_fields = ["message_id", "uid", "file_name"]
     date_hierarchy = "at"
-    exclude = ["raw", "payload", "answer"]
-    readonly_fields = ["bytes_kept", "documents_found"]
-    inlines = [InterchangeInline]
 
-    @admin.display(description="bytes")
-    def bytes_kept(self, row: Transmission) -> SafeString:
-        parts = [("raw", row.raw), ("payload", row.payload), ("answer", row.answer)]
-        return format_html_join(
-            " · ",
-            '<a href="{}">{}</a> ({} bytes)',
-            (
-                (reverse("console:message", args=[row.pk, name]), name, blob.size_bytes)
-                for name, blob in parts
-                if blob is not None
-            ),
-        )
-
-    @admin.display(description="documents")
-    def documents_found(self, row: Transmission) -> SafeString:
-        return format_html_join(
-            " · ",
-            '<a href="{}">{}</a>',
-            ((reverse("console:document", args=[document.pk]), document) for document in row.documents.all()[:100]),
-        )
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return _instead(self, request, object_id, "console:transmission")
 
 
 @admin.register(Interchange)

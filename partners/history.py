@@ -15,7 +15,8 @@ from partners.profiles import CertificateRef
 class KeptCertificate:
     """One certificate as it stands in its row."""
 
-    id: int | None  #: primary key; None: it is in no row
+    partner_id: int | None  #: whose it is; None with the next: it is in no row
+    own_identity_id: int | None  #: … or which identity of ours
     ref: CertificateRef  #: with its private key when it is ours and the key still opens
     subject: str
     not_before: datetime
@@ -46,7 +47,8 @@ def read(pem: bytes) -> KeptCertificate:
     """
     facts = certificates.read(pem)
     return KeptCertificate(
-        id=None,
+        partner_id=None,
+        own_identity_id=None,
         ref=CertificateRef(fingerprint=facts.fingerprint, certificate_pem=facts.pem.encode("ascii")),
         subject=facts.subject,
         not_before=facts.not_before,
@@ -55,19 +57,20 @@ def read(pem: bytes) -> KeptCertificate:
     )
 
 
-def ids_of(fingerprints: set[str]) -> dict[str, int]:
-    """Primary keys by fingerprint, for links to pages; what is in no row is left out."""
+def called(fingerprints: set[str]) -> dict[str, KeptCertificate]:
+    """Those with these fingerprints, without private keys; what is in no row is left out."""
     rows = Certificate.objects.filter(fingerprint__in=fingerprints).order_by("pk")
-    return dict(rows.values_list("fingerprint", "pk"))
+    return {row.fingerprint: _kept(row, with_key=False) for row in rows}
 
 
-def _kept(row: Certificate) -> KeptCertificate:
+def _kept(row: Certificate, *, with_key: bool = True) -> KeptCertificate:
     return KeptCertificate(
-        id=row.pk,
+        partner_id=row.partner_id,
+        own_identity_id=row.own_identity_id,
         ref=CertificateRef(
             fingerprint=row.fingerprint,
             certificate_pem=row.certificate_pem.encode("ascii"),
-            private_key_pem=_key(row),
+            private_key_pem=_key(row) if with_key else None,
         ),
         subject=row.subject,
         not_before=row.not_before,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from gateway.console.access import show, staff_page
-from gateway.console.inspection import MAX_SHOWN_BYTES, content, inspect, record_view, text_of
+from gateway.console.inspection import MAX_SHOWN_BYTES, PARTS, content, inspect, record_view, text_of
 from gateway.models import Document, Transmission
-
-_PARTS: Final = {"raw": "as it was on the wire", "payload": "unwrapped", "answer": "what we answered"}
 
 
 @require_safe
@@ -40,10 +36,10 @@ def message(request: HttpRequest, pk: int, part: str) -> HttpResponse:
     return show(
         request,
         "console/message.html",
-        title=f"Transmission {transmission.pk}, {_PARTS[part]}",
+        title=f"Transmission {transmission.pk}, {PARTS[part]}",
         transmission=transmission,
         part=part,
-        parts=[(name, words) for name, words in _PARTS.items() if content(transmission, name) is not None],
+        parts=[(name, words) for name, words in PARTS.items() if content(transmission, name) is not None],
         text=text_of(data),
         size_bytes=len(data),
         cut=len(data) > MAX_SHOWN_BYTES,
@@ -66,9 +62,11 @@ def download(request: HttpRequest, pk: int, part: str) -> HttpResponse:
 
 
 def _opened(request: HttpRequest, pk: int, part: str) -> tuple[Transmission, bytes]:
-    if part not in _PARTS:
+    if part not in PARTS:
         raise Http404(part)
-    transmission = get_object_or_404(Transmission.objects.select_related("partner", "raw", "payload", "answer"), pk=pk)
+    transmission = get_object_or_404(
+        Transmission.objects.select_related("partner", "raw", "payload", "covered", "answer"), pk=pk
+    )
     data = content(transmission, part)
     if data is None:
         raise Http404(f"transmission {pk} has no {part}")

@@ -22,6 +22,14 @@ MAX_SHOWN_BYTES: Final = 128 * 1024
 MAX_PARSED_BYTES: Final = 2 * 1024 * 1024
 _MAX_SEGMENTS: Final = 1_500
 
+#: The parts of a message whose bytes are kept, and what each is.
+PARTS: Final = {
+    "raw": "as it was on the wire",
+    "payload": "unwrapped",
+    "covered": "what the receipt is about",
+    "answer": "the answer",
+}
+
 #: Unicode categories: control, format, surrogate, private use.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
 
@@ -103,9 +111,14 @@ def content(transmission: Transmission, part: str) -> bytes | None:
     """The bytes of one part, None when there are none.
 
     Args:
-        part: ``raw``, ``payload`` or ``answer``.
+        part: a key of ``PARTS``.
     """
-    blob = {"raw": transmission.raw, "payload": transmission.payload, "answer": transmission.answer}[part]
+    blob = {
+        "raw": transmission.raw,
+        "payload": transmission.payload,
+        "covered": transmission.covered,
+        "answer": transmission.answer,
+    }[part]
     return None if blob is None else blob.content
 
 

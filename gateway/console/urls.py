@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.console import annotated, cases, documents, orders, queue
+from gateway.console import annotated, cases, documents, orders, queue, transmissions
 
 app_name = "console"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("orders/<int:pk>/", orders.page, name="order"),
     path("documents/<int:pk>/", documents.page, name="document"),
     path("documents/<int:pk>/annotated/", annotated.page, name="annotated"),
+    path("transmissions/<int:pk>/", transmissions.page, name="transmission"),
     path("transmissions/<int:pk>/<slug:part>/", documents.message, name="message"),
     path("transmissions/<int:pk>/<slug:part>/download/", documents.download, name="download"),
 ]

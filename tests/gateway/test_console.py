@@ -449,7 +449,7 @@ def test_a_note_without_end_is_refused_in_words(site, case):
 
 # -- who may
 
-PAGES = ["queue", "case", "decision", "order", "document", "message", "download"]
+PAGES = ["queue", "case", "decision", "order", "document", "transmission", "message", "download"]
 
 
 def _address(name: str, case: ExceptionCase) -> str:
@@ -460,6 +460,7 @@ def _address(name: str, case: ExceptionCase) -> str:
         "decision": [case.pk, "discard"],
         "order": [case.order_id],
         "document": [case.document_id],
+        "transmission": [transmission],
         "message": [transmission, "payload"],
         "download": [transmission, "payload"],
     }
@@ -657,7 +658,7 @@ def test_nothing_a_partner_wrote_is_markup_on_any_page(site, document):
         reverse("console:order", args=[document.order.pk]) + "?all=1",
         reverse("console:document", args=[document.pk]) + "?bytes=1",
         reverse("console:message", args=[transmission, "payload"]),
-        reverse("admin:gateway_transmission_change", args=[transmission]),
+        reverse("console:transmission", args=[transmission]) + "?proof=1",
         reverse("admin:gateway_event_changelist"),
         reverse("admin:gateway_document_changelist"),
     ):
