@@ -410,7 +410,8 @@ class Process(NamedTuple):
 
 @pytest.fixture
 def process() -> Iterator[Process]:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", "GATEWAY_SENDER_GRACE_S": "0.5"}
+    impatient = {"GATEWAY_SENDER_GRACE_S": "2", "GATEWAY_SLOWEST_SENDER_KB_S": "200"}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", **impatient}
     with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, env=environment) as child:
         assert child.stdout is not None
         yield Process(("127.0.0.1", int(child.stdout.readline())), child.pid)
@@ -455,9 +456,10 @@ def test_a_chunked_body_without_end_is_refused_in_little_memory(process: Process
 
 def test_time_in_which_the_server_itself_stood_still_is_nobodys_slowness(process: Process) -> None:
     with socket.create_connection(process.address, timeout=60) as wire:
-        wire.sendall(head("Content-Length: 100000", LAST))
+        wire.sendall(head("Expect: 100-continue", "Content-Length: 100000", LAST))
+        assert wire.recv(65536).startswith(b"HTTP/1.1 100")  # it has begun
         os.kill(process.pid, signal.SIGSTOP)
         wire.sendall(bytes(100_000))
-        threading.Event().wait(3)  # longer than the grace, and than the loop ever waits
+        threading.Event().wait(4)  # longer than the grace, and than the loop ever waits
         os.kill(process.pid, signal.SIGCONT)
         assert b"".join(iter(lambda: wire.recv(65536), b"")).endswith(b"\r\n\r\n100000")
