@@ -106,16 +106,19 @@ def build_message(
     part = document(payload, content_type, file_name)
     if attachments:
         part = related(part, attachments)
-    covered = part.octets() if terms.signed or terms.encrypted or terms.compressed else part.body
+    covered = part.octets() if terms.encrypted or terms.compressed else part.body
     if terms.compressed and not terms.compressed_after_signing:
         part = _compressed(part)
+    if terms.signed:
+        covered = part.octets()
+    digests = {algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS}
     signed_with: str | None = None
     encrypted_for: tuple[str, ...] = ()
     if terms.signed:
         signer = first_of(terms.our_signing, "our signing certificate")
-        covered, signed_with = part.octets(), signer.fingerprint
-        digest = digest_of(terms.digest, covered)
-        signature = sign(digest, signer, algorithm=terms.digest, scheme=terms.signature_scheme, at=now)
+        signed_with = signer.fingerprint
+        digest, scheme = digests[terms.digest], terms.signature_scheme
+        signature = sign(digest, signer, algorithm=terms.digest, scheme=scheme, at=now)
         part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
     if terms.compressed and terms.compressed_after_signing:
         part = _compressed(part)
@@ -127,19 +130,32 @@ def build_message(
         blob = encrypt(part.octets(), recipients, cipher=terms.cipher, key_transport=terms.key_transport)
         part = _pkcs7_part(kind, "smime.p7m", blob)
     identifier = bracketed(message_id)
-    headers = {
-        "Message-ID": identifier,
-        "Date": format_datetime(now, usegmt=True),
-        **feature_headers(terms),
-        "AS2-From": quoted(terms.our_name),
-        "AS2-To": quoted(terms.their_name),
-        "Subject": printable(subject or "Business documents", "subject"),
-        "MIME-Version": "1.0",
-        "Disposition-Notification-To": quoted(terms.our_name),
-        **dict(part.fields),
-    }
+    return Outgoing(
+        headers={
+            "Message-ID": identifier,
+            "Date": format_datetime(now, usegmt=True),
+            **feature_headers(terms),
+            "AS2-From": quoted(terms.our_name),
+            "AS2-To": quoted(terms.their_name),
+            "Subject": printable(subject or "Business documents", "subject"),
+            "MIME-Version": "1.0",
+            **_receipt_wanted(terms),
+            **dict(part.fields),
+        },
+        body=b"".join(part.body),
+        message_id=identifier,
+        covered=b"".join(covered),
+        signed_with=signed_with,
+        encrypted_for=encrypted_for,
+        digests=digests,
+    )
+
+
+def _receipt_wanted(terms: As2Terms) -> dict[str, str]:
+    """The headers that ask for a receipt: always one, signed and by a request of its own as the terms say."""
+    headers = {"Disposition-Notification-To": quoted(terms.our_name)}
     if terms.signed_mdn:
-        micalg = MICALG.get(terms.digest, MICALG["sha256"])
+        micalg = MICALG[terms.digest if terms.digest in link_policy(terms).digests else "sha256"]
         headers["Disposition-Notification-Options"] = (
             f"signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, {micalg}"
         )
@@ -147,15 +163,7 @@ def build_message(
         if terms.our_url is None:
             raise UnusableTerms("our own AS2 address is missing: asynchronous receipts have nowhere to come to")
         headers["Receipt-Delivery-Option"] = printable(terms.our_url, "our AS2 address")
-    return Outgoing(
-        headers=headers,
-        body=b"".join(part.body),
-        message_id=identifier,
-        covered=b"".join(covered),
-        signed_with=signed_with,
-        encrypted_for=encrypted_for,
-        digests={algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS},
-    )
+    return headers
 
 
 def _compressed(part: Part) -> Part:

@@ -280,6 +280,14 @@ def test_7_1_nor_a_receipt_with_sha_1(link: Link):
     assert strict.headers["Content-Type"].startswith("multipart/report")
 
 
+def test_7_1_nor_a_request_for_one(link: Link):
+    """The digest of a link that does not sign is checked by nothing else."""
+    legacy = replace(link.buyer, algorithms=Algorithms.LEGACY, signed=False, digest="sha1")
+    for version, micalg in (("1.2", "sha1"), ("1.3", "sha-256")):
+        sent = build_message(EDI, terms=replace(legacy, as2_version=version), message_id="w@acme", file_name=None)
+        assert sent.headers["Disposition-Notification-Options"].endswith(f"=required, {micalg}")
+
+
 def test_7_2_each_of_several_recipients_opens_the_message(link: Link, buyer_key, stranger_key):
     terms = replace(link.supplier, their_encryption=(public(stranger_key), public(buyer_key)), all_recipients=True)
     sent = build_message(EDI, terms=terms, message_id="r@boltco", file_name=None)
