@@ -194,11 +194,14 @@ def _again(incoming: Incoming, first: Transmission) -> Accepted:
 
 
 def _same_content(incoming: Incoming, first: Transmission) -> bool:
-    """Equal MIC where there is one (a re-encrypted repeat differs on the wire), else equal payload."""
+    """Equal MIC where both have one (a re-encrypted repeat differs on the wire), else equal documents."""
     for algorithm, digest in incoming.digests.items():
         if algorithm in first.digests:
             return hmac.compare_digest(first.digests[algorithm], digest)
-    return first.payload is not None and first.payload.content == incoming.payload
+    attachments = first.belongings.filter(direction=Direction.INBOUND).order_by("pk")
+    kept = [first.payload_id, *attachments.values_list("payload_id", flat=True)]
+    came = [incoming.payload or b"", *(attachment.payload for attachment in incoming.attachments)]
+    return kept == [hashlib.sha256(content).hexdigest() for content in came]
 
 
 def _keep(incoming: Incoming, why: str) -> Transmission:

@@ -137,6 +137,15 @@ def test_what_is_to_be_translated_is_and_a_file_is_kept(castra):
     assert message.state == "stored"
 
 
+def test_other_attachments_under_a_used_id_are_a_conflict(castra):
+    receive.receive(_with(castra, X12, DRAWING), lambda row: Answer(status=204, receipt=MDN))
+    with pytest.raises(receive.Conflict):
+        receive.receive(_with(castra, X12), lambda row: Answer(status=200))
+    with pytest.raises(receive.Conflict):
+        receive.receive(_with(castra, DRAWING, X12), lambda row: Answer(status=200))
+    assert receive.receive(_with(castra, X12, DRAWING), lambda row: Answer(status=200)).repeated
+
+
 def test_a_repeat_stores_its_attachments_no_second_time(castra):
     for _ in range(2):
         receive.receive(_with(castra, X12, DRAWING), lambda row: Answer(status=200))
