@@ -16,10 +16,10 @@ from partners.profiles import As2Terms, Channel
 from tests.gateway.pipeline.conftest import SupplierServer
 
 
-def ask_for_later_receipts(**terms: Any) -> None:
+def ask_for_later_receipts(*, async_mdn: bool = True, **terms: Any) -> None:
     """From now on ACME's receipts are asked for at our address."""
     OwnIdentity.objects.update(as2_url="https://as2.plant.example/as2")
-    As2Link.objects.update(async_mdn=True, **terms)
+    As2Link.objects.update(async_mdn=async_mdn, **terms)
 
 
 def taken(headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
