@@ -133,9 +133,7 @@ def _receipt(row: Transmission) -> Iterator[Fact]:
         return
     said = _DISPOSITION.search(found[1].decode("latin-1"))
     given = "Receipt given" if row.direction == Direction.INBOUND else "Receipt that came"
-    yield Fact(
-        label=given, text=visible(said[1].strip()) if said else "it cannot be read here", more=visible(row.reason)
-    )
+    yield Fact(label=given, text=visible(said[1].strip()) if said else "it cannot be read here")
     signer = row.evidence.get("receipt_signer")
     if row.direction == Direction.OUTBOUND and row.state == TransmissionState.RECEIPTED:
         yield _certificate("Receipt signed with", signer, history.called({str(signer)}), none="nothing: it is unsigned")
@@ -175,7 +173,12 @@ def _belonging(label: str, row: Transmission) -> Fact:
 def _moment(event: Event) -> tuple[Event, str, str]:
     """An event, its title, and what is short enough to be read of its data."""
     kind = EVENTS.get(event.name)
-    facts = ", ".join(
-        f"{name} {value}" for name, value in event.data.items() if name != "seal" and value not in (None, "")
-    )
+    said = {name: value for name, value in event.data.items() if name != "seal" and value not in (None, "", [])}
+    facts = ", ".join(f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in said.items())
     return event, kind.title if kind else event.name, visible(facts)[:300]
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_brief, value))
+    return evidence.short(value) if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)
