@@ -65,4 +65,6 @@ def mode() -> list[str]:
         if broker == "memory"
         else f"Broker {broker}."
     )
+    if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
+        lines.append("GATEWAY_TLS is 1 and GATEWAY_TRUSTED_PROXIES names nobody: no request will count as secure.")
     return lines
