@@ -16,6 +16,7 @@ from gateway.transports.as2 import MalformedRequest, Rejected, Verdict, build_md
 from gateway.transports.as2.certificates import identity
 from gateway.transports.as2.compression import MAX_RATIO, MIN_INFLATED_BYTES, compress, inflate
 from gateway.transports.as2.envelopes import encrypt
+from partners.profiles import Algorithms
 from tests.gateway.as2.conftest import EDI, Link, public
 from tests.gateway.as2.handmade import COMPRESSED, ENVELOPED, SIGNED, headers, with_head
 
@@ -174,6 +175,8 @@ WRAPPINGS = [
     {"cipher": "aes256_gcm", "compressed": True},
     {"signed": False, "compressed": True, "encrypted": False},
     {"signed": False},
+    {"signature_scheme": "pss", "key_transport": "oaep_sha256", "cipher": "aes128_gcm"},
+    {"algorithms": Algorithms.LEGACY, "digest": "sha1", "key_transport": "oaep_sha1", "cipher": "des_ede3_cbc"},
 ]
 
 
