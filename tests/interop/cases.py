@@ -54,8 +54,13 @@ CAPABILITIES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "receipt": _without("receipt", "none"),
         "transport": _HTTP,
     },
-    # No compression; GCM in a form of its own; encrypts with OAEP always.
-    "libas2 in": {"algorithms": ("aes128", "aes256", "oaep"), "transport": _HTTP, "compression": ("none",)},
+    # No compression; GCM in a form of its own; encrypts with OAEP always; asks for no receipt that must not be signed.
+    "libas2 in": {
+        "algorithms": ("aes128", "aes256", "oaep"),
+        "receipt": _without("receipt", "unsigned"),
+        "transport": _HTTP,
+        "compression": ("none",),
+    },
     "libas2 out": {
         "algorithms": ("aes128", "aes256", "legacy", "oaep"),
         "receipt": _without("receipt", "none"),

@@ -99,7 +99,7 @@ def main() -> int:
         try:
             environment.make()
             sys.stdout.write(f"{environment.name}: {environment.folder}\n")
-        except (Unavailable, OSError, subprocess.TimeoutExpired) as exc:
+        except (Unavailable, OSError, subprocess.SubprocessError) as exc:
             failed = 1
             sys.stdout.write(f"{environment.name}: not made. {exc}\n")
     return failed

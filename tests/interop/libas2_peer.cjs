@@ -49,7 +49,7 @@ const agreement = (opens, signsReceipt) => ({
     certificate: block(terms.key, 'CERTIFICATE'), privateKey: block(terms.key, 'PRIVATE KEY'),
     decrypt: opens, sign: terms.signed ? micalg[terms.digest] : false,
     mdn: terms.receipt === 'none' ? undefined
-      : { async: terms.receipt === 'async', signing: terms.receipt === 'unsigned' ? false : micalg[terms.digest] }
+      : { async: terms.receipt === 'async', signing: micalg[terms.digest] }
   },
   partner: {
     name: terms.partner, id: terms.partner, url: terms.url, file: 'EDIX12',
@@ -143,7 +143,7 @@ async function send ({ file, content_type: contentType, altered }) {
   if (altered) body[body.length >> 1] ^= 1
   sent[made.messageId()] = signedLast
   const answer = await post(terms.url, headers, body)
-  const waits = answer.status === 200 && ['signed', 'unsigned'].includes(terms.receipt)
+  const waits = answer.status === 200 && terms.receipt === 'signed'
   return {
     message_id: made.messageId(), status: answer.status, mic: signedLast,
     receipt: waits ? await judged(answer.rawHeaders, answer.body) : null

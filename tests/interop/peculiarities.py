@@ -22,6 +22,7 @@ libas2 0.8.2
 * Its MIME parser takes octets for characters and up to 100 KB: it is handed Latin-1 text, and what it kept is made octets again.
 * Leaves the line end that belongs to the boundary on a signed document; the peer program takes it off.
 * Encrypts with OAEP and SHA-512 whatever is agreed. We read it; rows with "oaep" make it SHA-256.
+* Asks for a receipt that may be signed, with SHA-256, where it should ask for one that is not: there are no such rows.
 * Puts AES-GCM into EnvelopedData, which is no CMS; knows no compression.
 * Posts the document in base64 with a Content-Transfer-Encoding in the HTTP header. We undo it.
 * Opens RSA PKCS #1 v1.5 only when Node is told to by a flag; Node prints a warning for it.
