@@ -85,7 +85,9 @@ def _title(row: Transmission) -> str:
 def _protection(row: Transmission) -> Iterator[Fact]:
     known: Mapping[str, Any] = row.evidence
     if not known:
-        unknown = "not known: it was never opened" if row.direction == Direction.INBOUND else "it has not been made yet"
+        unknown = (
+            "not known: nothing in it was proved" if row.direction == Direction.INBOUND else "it has not been made yet"
+        )
         yield Fact(label="Protected by", text=unknown)
         return
     encrypted_for = list(known.get("encrypted_for") or [])

@@ -211,6 +211,7 @@ def _of_theirs(row: Transmission, extra: Sequence[KeptCertificate]) -> Iterator[
 def _as_kept(row: Transmission) -> Iterator[Step]:
     """The bytes against their own hashes, then all of the row against the audit trail."""
     blobs = {"raw": row.raw, "payload": row.payload, "covered": row.covered, "answer": row.answer}
+    blobs |= {f"{one.format} {one.pk}": one.raw for one in row.belongings.select_related("raw")}
     wrong = [name for name, blob in blobs.items() if blob and hashlib.sha256(blob.content).hexdigest() != blob.sha256]
     yield Step(
         held=not wrong,
@@ -266,13 +267,21 @@ def _opens(
         why="another document is in it",
         todo=_RESTORE,
     )
+    kept = row.belongings.filter(direction=Direction.INBOUND).exclude(format="mdn").order_by("pk")
+    if received.attachments or kept.exists():
+        yield Step(
+            held=[part.content for part in received.attachments] == [one.raw.content for one in kept],
+            what="What came with it is kept, byte for byte",
+            why="the other documents of the message are not the ones that are kept",
+            todo=_RESTORE,
+        )
     signer = next((one for one in theirs if one.ref.fingerprint == received.signer_fingerprint), None)
     if signer is None:
         why = "it came unsigned: nothing in it proves who sent it"
         yield Step(held=False, what="It is signed by the partner", why=why, todo="Ask the partner to sign.")
     else:
         yield Step(held=True, what=f"It is signed by the partner, with {named(signer)}")
-        yield _was_valid(signer, row.at)
+        yield _was_valid(signer, row.at, in_grace=bool(row.evidence.get("signer_expired")))
     yield Step(
         held=digests.get(received.mic_algorithm) == received.mic,
         what=f"Its digest is the one we noted ({received.mic_algorithm} {_base64(received.mic)})",
@@ -317,7 +326,12 @@ def _receipt_says(
     yield Step(held=True, what=f"The digest in the receipt is that of the message ({name} {_base64(digests[name])})")
 
 
-def _was_valid(certificate: KeptCertificate, at: datetime) -> Step:
+def _was_valid(certificate: KeptCertificate, at: datetime, *, in_grace: bool = False) -> Step:
+    """Whether it counted ``at`` that moment; ``in_grace``: we noted then that it had expired and was accepted as agreed."""
+    if in_grace and certificate.not_after < at:
+        return Step(
+            held=True, what=f"That certificate had expired by {at:%Y-%m-%d} and was accepted in its days of grace"
+        )
     until = min(certificate.not_after, certificate.used_until or certificate.not_after)
     return Step(
         held=certificate.was_good_at(at),
