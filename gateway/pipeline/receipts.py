@@ -292,7 +292,7 @@ def _open_rejected(message: Transmission, receipt: as2.Receipt) -> None:
         "receipt_rejected",
         summary=f"The partner's receipt rejects {message.file_name}: {receipt.text}",
         fingerprint=f"receipt_rejected:{message.uid}",
-        detail={"why": receipt.text, "message_id": message.message_id},
+        detail={"why": receipt.text, "partner_says": receipt.explanation, "message_id": message.message_id},
         transmission=message,
         delivery=message.deliveries.filter(kind=DeliveryKind.PARTNER).order_by("-pk").first(),
     )

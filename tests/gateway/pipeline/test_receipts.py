@@ -186,6 +186,7 @@ def test_a_receipt_that_rejects_makes_a_dead_letter_and_a_person_sends_it_anew(o
     assert standing() == ("rejected", "dead", "translated")
     [case] = ExceptionCase.objects.all()
     assert (case.reason, case.delivery) == ("receipt_rejected", delivery())
+    assert case.detail["partner_says"] == "Said by ACME."
     escalate.sweep(now=timezone.now())
     assert cases() == ["receipt_rejected"]
     decide.retry(case, actor="ann")
