@@ -83,7 +83,7 @@ def post(
         _pool(network, target, terms) as pool,
         pool.stream("POST", target, headers=wire_headers, content=body) as answer,
     ):
-        if answer.status == 407 and terms.proxy_url:
+        if answer.status == 407 and terms.proxy_url and not secure:
             raise Unreachable("the proxy wants a name and password, or others: HTTP 407")
         received = bytearray()
         for piece in answer.iter_stream():
