@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from statistics import median
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
@@ -315,9 +317,44 @@ def _wire_of(body: bytes) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in _HOSTILE.items()).encode() + b"\r\n" + body
 
 
+# ----------------------------------------------------------------------------------------------------- one answer in time
+def uniform_answers() -> Iterator[Result]:
+    """How far apart in time the refusals of a captured message are: with other last bytes, and with other ciphertexts."""
+    sent = build_message(document(10_000), terms=link().supplier, message_id="bench@acme", file_name="855.edi")
+    chance = random.Random(16)
+    last = [sent.body[:-1] + bytes([byte]) for byte in range(256) if byte != sent.body[-1]]
+    other = [sent.body[:-9_000] + chance.randbytes(9_000) for _ in last]
+    took: dict[str, list[float]] = {"last": [], "other": []}
+    for one, two in zip(last, other, strict=True):
+        for name, body in (("last", one), ("other", two)):
+            took[name].append(min(_refusal_s(sent.headers, body) for _ in range(3)))
+    slow, fast = sorted((median(took["last"]), median(took["other"])), reverse=True)
+    yield Result(
+        bench="as2.uniform.10k",
+        value=slow * 1e3,
+        unit="ms, the slower median",
+        floor="the faster median",
+        floor_value=fast * 1e3,
+    )
+
+
+def _refusal_s(headers: dict[str, str], body: bytes) -> float:
+    """CPU seconds to refuse a message and sign the receipt that says so."""
+    terms, began = link().buyer, time.process_time()
+    try:
+        receive(headers, body, terms)
+    except Rejected as rejected:
+        build_mdn(
+            headers, terms=terms, disposition=rejected.disposition, mic=None, text=rejected.disposition.explanation
+        )
+        return time.process_time() - began
+    raise Void("an altered message was accepted")
+
+
 BENCHES: Final[dict[str, Bench]] = {
     **{f"as2.receive.{label}": partial(receiving, label) for label in SIZES},
     **{f"as2.send.{label}": partial(sending, label) for label in SIZES},
     "as2.receive.20m.memory": partial(receiving_memory, "20m"),
     "as2.unauthenticated.1m": hostile_requests,
+    "as2.uniform.10k": uniform_answers,
 }
