@@ -117,7 +117,8 @@ def _answer(request: HttpRequest) -> Answer:
     except as2.UnusableTerms as unusable:
         answer = _again_later("We cannot open messages or sign receipts at the moment. Send it again.")
         summary = f"Messages of {exchange.profile.code} cannot be opened or receipted"
-        receive.refuse(incoming, answer, reason="terms_unusable", summary=summary, why=str(unusable))
+        # Not the sender's fault, so it is asked to come again even when this one is not kept.
+        _refuse(exchange, incoming, answer, reason="terms_unusable", summary=summary, why=str(unusable))
         return answer
 
 
@@ -134,21 +135,17 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         received = as2.receive(exchange.headers, incoming.raw, exchange.terms)
     except as2.Rejected as rejected:
         FAILURES.use(exchange.source)
-        if KEPT_FAILURES.used_up(code):
-            return as2_guard.too_many(KEPT_FAILURES)
-        KEPT_FAILURES.use(code)
         answer = _receipt(exchange, rejected.disposition, rejected.disposition.explanation, rejected.mic)
         reason = "signature_refused" if rejected.disposition in _UNPROVEN else "unreadable_message"
         summary = f"{code} sent an AS2 message we refuse: {rejected.disposition}"
         quarantined = replace(incoming, payload=rejected.salvaged)
-        receive.refuse(quarantined, answer, reason=reason, summary=summary, why=rejected.why)
-        return answer
+        return _refuse(exchange, quarantined, answer, reason=reason, summary=summary, why=rejected.why)
     incoming, mic = opened(incoming, received, exchange.terms), (received.mic, received.mic_algorithm)
     if state not in ACTIVE:
         answer = _receipt(exchange, _NO_RELATIONSHIP, "No messages are exchanged with you at present. Contact us.", mic)
         summary = f"{code} sent an AS2 message and is {state}"
-        receive.refuse(incoming, answer, reason="partner_inactive", summary=summary, why=f"the partner is {state}")
-        return answer
+        why = f"the partner is {state}"
+        return _refuse(exchange, incoming, answer, reason="partner_inactive", summary=summary, why=why)
     # Signed before the transaction, so that it is short, and stored with the message in its one commit.
     answer = _receipt(exchange, Disposition.PROCESSED, Disposition.PROCESSED.explanation, mic)
     try:
@@ -158,8 +155,17 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         answer = _receipt(exchange, Disposition.UNEXPECTED_PROCESSING_ERROR, words, mic)
         summary = f"{code} used an AS2 Message-ID again for other content"
         why = f"transmission {conflict.first.uid} holds the id"
-        receive.refuse(incoming, answer, reason="id_conflict", summary=summary, why=why)
-        return answer
+        return _refuse(exchange, incoming, answer, reason="id_conflict", summary=summary, why=why)
+
+
+def _refuse(exchange: Exchange, incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Answer:
+    """Keep what is not accepted and give ``answer``; beyond the allowance keep nothing and say so."""
+    code = exchange.profile.code
+    if KEPT_FAILURES.used_up(code):
+        return as2_guard.too_many(KEPT_FAILURES)
+    KEPT_FAILURES.use(code)
+    receive.refuse(incoming, answer, reason=reason, summary=summary, why=why)
+    return answer
 
 
 def _receipt(exchange: Exchange, disposition: str, words: str, mic: tuple[bytes, str] | None = None) -> Answer:

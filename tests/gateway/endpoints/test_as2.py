@@ -304,6 +304,26 @@ def test_without_a_key_of_ours_the_sender_is_asked_to_come_again(
     assert cases() == [("terms_unusable", 1)]
 
 
+def test_a_suspended_partner_does_not_fill_our_disks(
+    acme: TradingPartner, message: Make, post_as2: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KEPT_FAILURES, "_most", 2)
+    TradingPartner.objects.update(state="suspended")
+    said = [post_as2(message(f"<m{number}@acme.example>")).status_code for number in range(4)]
+    assert said == [200, 200, 429, 429]
+    assert Transmission.objects.count() == 2
+
+
+def test_while_we_have_no_key_what_comes_is_kept_within_bounds_and_always_asked_to_come_again(
+    acme: TradingPartner, plant: OwnIdentity, message: Make, post_as2: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KEPT_FAILURES, "_most", 2)
+    made = message()
+    Certificate.objects.filter(own_identity=plant).delete()
+    assert {post_as2(made).status_code for _ in range(4)} == {503}
+    assert Transmission.objects.count() == 2
+
+
 # -- requests that leave nothing but an answer
 
 
