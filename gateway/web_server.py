@@ -272,8 +272,11 @@ class ChunkedBody:
             return
         self._missing = int(size[1], 16)
         self._bytes += self._missing
+        if self._missing == 0:
+            self._take = self._take_trailer
+            return
         self._chunks += 1
-        self._take = self._take_end if self._missing else self._take_trailer
+        self._take = self._take_end
         if self._bytes > MOST_BODY_BYTES:
             self.error = RequestEntityTooLarge(_TOO_LARGE)
         elif self._chunks > _FEW_CHUNKS and self._bytes < self._chunks * _SMALL_CHUNK_BYTES:

@@ -111,6 +111,12 @@ def test_chunks_may_come_byte_by_byte(running: Running) -> None:
     assert running.seen[0]["body"] == b"0123456789abc"
 
 
+def test_many_chunks_are_fine_when_they_are_not_tiny(running: Running) -> None:
+    chunks = (b"40\r\n" + bytes(64) + b"\r\n") * 20_000 + b"0\r\n\r\n"
+    answer = ask(running.address, head("Transfer-Encoding: chunked", LAST) + chunks)
+    assert answer.endswith(b"\r\n\r\n1280000")
+
+
 def test_what_follows_a_chunked_body_is_the_next_request(running: Running) -> None:
     first = head("Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\n\r\n"
     assert ask(running.address, first + head("Content-Length: 2", LAST) + b"yz").count(b"HTTP/1.1 200 OK") == 2
