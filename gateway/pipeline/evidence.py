@@ -219,14 +219,22 @@ def _as_kept(row: Transmission) -> Iterator[Step]:
         why=f"these have not: {', '.join(wrong)}",
         todo=_RESTORE,
     )
-    noted = Event.objects.filter(transmission=row, data__has_key="seal").order_by("-pk").first()
+    noted = _noted(row)
+    changed = [str(one) for one in row.belongings.all() if (event := _noted(one)) and event.data["seal"] != one.seal()]
+    if noted is not None and noted.data["seal"] != row.seal():
+        changed.insert(0, str(row))
     yield Step(
-        held=None if noted is None else noted.data["seal"] == row.seal(),
+        held=None if noted is None else not changed,
         what="Ids, headers, digests and bytes are those the audit trail noted"
         + (f" on {noted.at:%Y-%m-%d %H:%M:%S} UTC" if noted else ""),
-        why="the audit trail noted others" if noted else "the audit trail has noted none",
+        why=f"the audit trail noted others for {', '.join(changed)}" if noted else "the audit trail has noted none",
         todo=_RESTORE if noted else "",
     )
+
+
+def _noted(row: Transmission) -> Event | None:
+    """Where the audit trail last noted how the row was."""
+    return Event.objects.filter(transmission=row, data__has_key="seal").order_by("-pk").first()
 
 
 def _holds_payload(row: Transmission, covered: bytes) -> Step:

@@ -366,7 +366,23 @@ def test_a_receipt_of_ours_that_went_by_a_request_of_its_own_is_looked_at(theirs
         assert (code, f"these have not: mdn {receipt.pk}" in printed) == (1, True)
 
 
+def test_a_changed_header_of_a_receipt_that_came_by_itself_is_noticed(ours, supplier, client: Client) -> None:
+    row, receipt = _receipted_later(ours, supplier, client)
+    receipt.headers = {**receipt.headers, "Date": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    receipt.save()
+    code, printed = verify(row.pk)
+    assert (code, f"the audit trail noted others for {receipt}" in printed) == (1, True)
+
+
 def test_a_receipt_of_theirs_that_came_by_a_request_of_its_own_is_looked_at(ours, supplier, client: Client) -> None:
+    row, receipt = _receipted_later(ours, supplier, client)
+    code, printed = verify(row.pk)
+    assert (code, failed(printed)) == (0, [])
+    assert verify(receipt.pk)[1] == printed
+
+
+def _receipted_later(ours, supplier, client: Client) -> tuple[Transmission, Transmission]:
+    """A message of ours, not proved before its receipt came, and that receipt."""
     OwnIdentity.objects.update(as2_url="https://as2.plant.example/as2")
     supplier.answer = lambda headers, body: (204, {}, b"")
     row = ours(async_mdn=True)
@@ -375,8 +391,7 @@ def test_a_receipt_of_theirs_that_came_by_a_request_of_its_own_is_looked_at(ours
     mdn = as2.build_mdn(row.headers, terms=supplier.terms, mic=(got.mic, got.mic_algorithm), text="Taken.")
     headers = {name: value for name, value in mdn.headers.items() if name not in {"Content-Type", "Content-Length"}}
     client.generic("POST", "/as2", mdn.body, content_type=mdn.headers["Content-Type"], headers=headers)
-    code, printed = verify(row.pk)
-    assert (code, failed(printed)) == (0, [])
+    return row, row.belongings.get()
 
 
 def test_a_signature_accepted_in_the_days_of_grace_is_said_to_be_that(theirs, acme, supplier) -> None:
