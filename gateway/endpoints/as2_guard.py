@@ -75,7 +75,7 @@ def admit(request: HttpRequest) -> Exchange:
         pair, receipt = as2.request_pair(headers), as2.requested_receipt(headers)
     except as2.MalformedRequest as malformed:
         raise TurnedAway(not_as2(malformed)) from None
-    profile = directory.by_as2_pair(our_name=pair.as2_to, their_name=pair.as2_from)
+    profile = _partner(pair)
     if profile is None or profile.as2 is None:
         _tell_of_stranger(pair)
         raise TurnedAway(text(403, "No trading partnership covers this message."))
@@ -92,6 +92,14 @@ def admit(request: HttpRequest) -> Exchange:
         length=_agreed_length(profile, profile.as2, headers),
         source=source,
     )
+
+
+def _partner(pair: as2.Pair) -> Profile | None:
+    """Whose pair of names it is, as it stands or as it was meant."""
+    for names in (pair, as2.quoted_twice(pair)):
+        if names is not None and (profile := directory.by_as2_pair(our_name=names.as2_to, their_name=names.as2_from)):
+            return profile
+    return None
 
 
 def _demand_client_certificate(profile: Profile, terms: As2Terms, fingerprint: str | None) -> None:

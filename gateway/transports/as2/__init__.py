@@ -7,7 +7,7 @@ pyas2lib, another implementation, plays the other side.
 from gateway.transports.as2.errors import As2Error, Disposition, MalformedRequest, Rejected, UnusableTerms
 from gateway.transports.as2.mdn import Mdn, Receipt, Verdict, build_mdn, original_message_id, read_mdn
 from gateway.transports.as2.message import Layer, LayerKind, Outgoing, Received, build_message, receive
-from gateway.transports.as2.names import Names, Pair, bare_id, new_message_id, request_names, request_pair
+from gateway.transports.as2.names import Names, Pair, bare_id, new_message_id, quoted_twice, request_names, request_pair
 from gateway.transports.as2.proof import Detached, detach
 from gateway.transports.as2.receipts import ReceiptRequest, requested_receipt
 from gateway.transports.as2.related import Attachment
@@ -36,6 +36,7 @@ __all__ = [
     "detach",
     "new_message_id",
     "original_message_id",
+    "quoted_twice",
     "read_mdn",
     "receive",
     "request_names",

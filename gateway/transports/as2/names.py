@@ -70,6 +70,22 @@ def request_names(headers: Mapping[str, str]) -> Names:
     return Names(as2_from=pair.as2_from, as2_to=pair.as2_to, message_id=message_id)
 
 
+def quoted_twice(pair: Pair) -> Pair | None:
+    """What was meant, when a name was put into quotes twice; None when none was.
+
+    pyas2lib does that in the headers of its receipts to every name that needs quotes. A name may have quotes of its own, so
+    the pair as it stands comes first.
+    """
+    names = [_QUOTED.fullmatch(name) for name in (pair.as2_from, pair.as2_to)]
+    if not any(names):
+        return None
+    as2_from, as2_to = (
+        _ESCAPED.sub(r"\1", match[1]) if match else name
+        for match, name in zip(names, (pair.as2_from, pair.as2_to), strict=True)
+    )
+    return Pair(as2_from=as2_from, as2_to=as2_to)
+
+
 def _required(headers: Mapping[str, str], name: str) -> str:
     value = value_of(headers, name)
     if not value:

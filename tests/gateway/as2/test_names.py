@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.transports.as2 import MalformedRequest, Names, Rejected, receive, request_names, requested_receipt
 from gateway.transports.as2.algorithms import policy_of
-from gateway.transports.as2.names import bracketed, quoted, unquoted
+from gateway.transports.as2.names import Pair, bracketed, quoted, quoted_twice, request_pair, unquoted
 from partners.profiles import Algorithms
 from tests.gateway.as2.conftest import EDI, Link
 from tests.gateway.as2.handmade import headers
@@ -27,6 +27,14 @@ def test_a_message_id_without_brackets_stays_as_it_is():
 
 def test_a_name_with_spaces_is_understood_without_quotes():
     assert request_names(headers(PLAIN, as2_to="ACME BUYING")).as2_to == "ACME BUYING"
+
+
+def test_a_name_in_quotes_twice_is_understood_second():
+    """As pyas2lib writes it in a receipt."""
+    pair = request_pair({"AS2-From": '"\\"BOLT CO\\""', "AS2-To": "ACME"})
+    assert pair == Pair(as2_from='"BOLT CO"', as2_to="ACME")
+    assert quoted_twice(pair) == Pair(as2_from="BOLT CO", as2_to="ACME")
+    assert quoted_twice(Pair(as2_from='BOLT "EU" CO', as2_to="ACME BUYING")) is None
 
 
 @pytest.mark.parametrize("name", ["as2_from", "as2_to", "message_id"])
