@@ -7,12 +7,16 @@ pyas2lib 1.4.4, and django-pyas2 1.2.3 with pyas2lib 1.4.3 inside
 * Ends every line of a document with CR LF before it protects it, unless its type is application/octet-stream: ``as_sent``.
 * Writes OAEP and PSS without their parameters and reads OAEP with SHA-1 only: nobody else reads the first, so it sends
   neither, and we send it OAEP with SHA-1.
+* Puts a name with a space into quotes twice in the headers of its receipts, also those it posts by themselves. Our door
+  looks the pair of names up as it stands and then as it was meant.
 * Signs with one key and opens with one, and knows RSA, AES-CBC and 3DES only.
 
 django-pyas2 alone
 
 * Has no setting for the authorities of a partner's server, only "check" or not: its HTTP client is told by its environment
   variable. It cannot show a client certificate at all.
+* Looks the message of an asynchronous receipt up by the recipient as it is spelled there, quotes and all, while RFC 4130
+  has us repeat the name as it came: under a name of ours with a space its asynchronous receipts fail. Ours has none here.
 * Keeps no MIC of what it sends, so every receipt passes; the peer program keeps it and compares.
 * Marks an asynchronous receipt as sent whatever the answer was.
 

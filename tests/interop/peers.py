@@ -15,9 +15,9 @@ from tests.interop import environments
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
-#: As both sides call themselves and each other.
+#: As both sides call themselves and each other; one has a space, so that it stands in quotes.
 GATEWAY: Final = "PLANT-AS2"
-PEER: Final = "PEER-AS2"
+PEER: Final = "PEER AS2"
 _ANSWER_WITHIN_S: Final = 120.0
 
 
