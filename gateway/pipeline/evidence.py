@@ -155,11 +155,11 @@ def _of_ours(row: Transmission, extra: Sequence[KeptCertificate]) -> Iterator[St
         )
         return
     covered = row.covered.content
-    digests = {name: hashlib.new(name, covered, usedforsecurity=False).digest() for name in row.digests}
-    wrong = [name for name, digest in digests.items() if _base64(digest) != row.digests[name]]
+    digests = as2.Digests({}, lambda: covered)
+    wrong = [name for name, fixed in row.digests.items() if _base64(digests[name]) != fixed]
     yield Step(
-        held=bool(digests) and not wrong,
-        what=f"What we protected has the digests that were fixed before it left ({', '.join(digests)})",
+        held=bool(row.digests) and not wrong,
+        what=f"What we protected has the digest that was fixed before it left ({', '.join(row.digests)})",
         why=f"the kept octets have another {' and '.join(wrong) or 'digest'}",
         todo=_RESTORE,
     )

@@ -79,9 +79,17 @@ def read(message: Transmission, terms: As2Terms, headers: Mapping[str, str], bod
         headers,
         body,
         message_id=message.message_id,
-        digests={name: base64.b64decode(value) for name, value in message.digests.items()},
+        digests=digests_of(message),
         terms=terms if asked is None else replace(terms, signed_mdn=asked.signed),
     )
+
+
+def digests_of(message: Transmission) -> Mapping[str, bytes]:
+    """Of what its receipt is about: the one asked for, as it was fixed before the message left, and others from the octets."""
+    fixed = {name: base64.b64decode(value) for name, value in message.digests.items()}
+    if message.covered_id is None:
+        return fixed
+    return as2.Digests(fixed, lambda: Blob.objects.get(pk=message.covered_id).content)
 
 
 def is_awaited(message: Transmission) -> bool:

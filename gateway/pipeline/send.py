@@ -151,6 +151,7 @@ def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
         file_name=transmission.file_name,
         subject=f"{terms.our_name} to {terms.their_name}",
     )
+    name = message.mic_algorithm
     with transaction.atomic():
         kept = Transmission.objects.filter(pk=transmission.pk, message_id="").update(
             message_id=message_id,
@@ -158,7 +159,7 @@ def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
             raw=Blob.put(message.body),
             covered=Blob.put(message.covered),
             evidence={"signed_with": message.signed_with, "encrypted_for": list(message.encrypted_for)},
-            digests={name: base64.b64encode(digest).decode() for name, digest in message.digests.items()},
+            digests={name: base64.b64encode(message.digests[name]).decode()},
         )
     if not kept:
         log.info("transmission=%s was prepared by another worker", transmission.pk)

@@ -4,6 +4,7 @@ This is the whole interface; the modules behind it are one idea each. ``independ
 pyas2lib, another implementation, plays the other side.
 """
 
+from gateway.transports.as2.digests import Digests
 from gateway.transports.as2.errors import As2Error, Disposition, MalformedRequest, Rejected, UnusableTerms
 from gateway.transports.as2.mdn import Mdn, Receipt, Verdict, build_mdn, original_message_id, read_mdn
 from gateway.transports.as2.message import Layer, LayerKind, Outgoing, Received, build_message, receive
@@ -16,6 +17,7 @@ __all__ = [
     "As2Error",
     "Attachment",
     "Detached",
+    "Digests",
     "Disposition",
     "Layer",
     "LayerKind",

@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.transports.as2 import der
-from gateway.transports.as2.algorithms import MICALG, RECEIPT_DIGESTS, digest_of
+from gateway.transports.as2.algorithms import MICALG, digest_of
 from gateway.transports.as2.certificates import first_of, identity
 from gateway.transports.as2.compression import compress, inflate
+from gateway.transports.as2.digests import Digests
 from gateway.transports.as2.envelopes import decrypt, encrypt
 from gateway.transports.as2.errors import Disposition, MalformedRequest, Rejected, UnusableTerms
 from gateway.transports.as2.features import feature_headers, link_policy
@@ -73,7 +74,8 @@ class Outgoing:
     covered: bytes = field(repr=False)  #: what the MIC of the receipt is over
     signed_with: str | None  #: fingerprint of our certificate; None: not signed
     encrypted_for: tuple[str, ...]  #: fingerprints of the partner's certificates; empty: not encrypted
-    digests: dict[str, bytes]  #: by "sha1", "sha256", "sha384", "sha512": over what the receipt's MIC is over
+    mic_algorithm: str  #: of the digest the receipt is asked for
+    digests: Mapping[str, bytes] = field(repr=False)  #: of ``covered``: "sha1", "sha256", "sha384", "sha512"
 
 
 # ------------------------------------------------------------------------------------------------------------ build
@@ -111,14 +113,13 @@ def build_message(
         part = _compressed(part)
     if terms.signed:
         covered = part.octets()
-    digests = {algorithm: digest_of(algorithm, covered) for algorithm in RECEIPT_DIGESTS}
+    digest = digest_of(terms.digest, covered)
     signed_with: str | None = None
     encrypted_for: tuple[str, ...] = ()
     if terms.signed:
         signer = first_of(terms.our_signing, "our signing certificate")
         signed_with = signer.fingerprint
-        digest, scheme = digests[terms.digest], terms.signature_scheme
-        signature = sign(digest, signer, algorithm=terms.digest, scheme=scheme, at=now)
+        signature = sign(digest, signer, algorithm=terms.digest, scheme=terms.signature_scheme, at=now)
         part = multipart_signed(covered, signature, micalg=MICALG[terms.digest])
     if terms.compressed and terms.compressed_after_signing:
         part = _compressed(part)
@@ -129,7 +130,7 @@ def build_message(
         kind = "authEnveloped-data" if terms.cipher.endswith("gcm") else "enveloped-data"
         blob = encrypt(part.octets(), recipients, cipher=terms.cipher, key_transport=terms.key_transport)
         part = _pkcs7_part(kind, "smime.p7m", blob)
-    identifier = bracketed(message_id)
+    identifier, octets = bracketed(message_id), b"".join(covered)
     return Outgoing(
         headers={
             "Message-ID": identifier,
@@ -144,10 +145,11 @@ def build_message(
         },
         body=b"".join(part.body),
         message_id=identifier,
-        covered=b"".join(covered),
+        covered=octets,
         signed_with=signed_with,
         encrypted_for=encrypted_for,
-        digests=digests,
+        mic_algorithm=terms.digest,
+        digests=Digests({terms.digest: digest}, lambda: octets),
     )
 
 

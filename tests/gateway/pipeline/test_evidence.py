@@ -154,6 +154,27 @@ def test_every_way_to_protect_a_message_can_be_proved(ours, supplier, terms) -> 
     assert (code, failed(printed)) == (0, [])
 
 
+@pytest.mark.parametrize("digest", ["sha1", "sha384", "sha512"])
+def test_a_receipt_in_another_digest_than_was_asked_for_counts_and_proves_as_well(ours, supplier, digest) -> None:
+    def taken(headers, body):
+        entity = as2.detach(headers, body, supplier.terms).octets
+        options = headers["Disposition-Notification-Options"].replace("sha-256", digest)
+        asked = {**headers, "Disposition-Notification-Options": options}
+        mdn = as2.build_mdn(
+            asked,
+            terms=replace(supplier.terms, algorithms=Algorithms.LEGACY),
+            mic=(hashlib.new(digest, entity).digest(), digest),
+            text="Taken.",
+        )
+        return 200, mdn.headers, mdn.body
+
+    supplier.answer = taken
+    row = ours(algorithms="legacy")
+    assert (row.state, list(row.digests)) == ("receipted", ["sha256"])
+    code, printed = verify(row.pk)
+    assert (code, f"is that of the message ({digest} " in printed) == (0, True)
+
+
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("part", ["raw", "payload", "covered", "answer"])
 def test_one_changed_byte_of_our_message_or_its_receipt_is_noticed(ours, part: str, at: float) -> None:
