@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.terminal import TerminalReporter  # the one name of it there is
+from django.core.cache import cache
 
 from tests.gateway.endpoints.conftest import served  # noqa: F401  # a fixture
 from tests.interop import credentials, environments
@@ -32,6 +32,8 @@ def peers(keys: Credentials) -> Iterator[Callable[[str], Peer]]:
     running: dict[str, Peer] = {}
 
     def get(name: str) -> Peer:
+        if name in running and not running[name].is_running:
+            running.pop(name).close()
         if name not in running:
             try:
                 running[name] = Peer(name, keys.folder)
@@ -48,6 +50,7 @@ def peers(keys: Credentials) -> Iterator[Callable[[str], Peer]]:
 
 @pytest.fixture
 def door(keys: Credentials, db: None) -> Door:
+    cache.clear()  # no allowance is used up by another test
     return Door(keys)
 
 
@@ -63,7 +66,7 @@ def file(tmp_path: Path) -> Callable[[bytes], Path]:
     return write
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print every row with its result. In a run of everything nobody loads this file where reports are gathered."""
     reports = {
         report.nodeid: report

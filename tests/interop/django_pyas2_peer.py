@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.interop.peer_program import altered
 
 FOLDER = Path(sys.argv[1])
 DATA = FOLDER / "django-pyas2"
+shutil.rmtree(DATA, ignore_errors=True)  # of one that ended
 DATA.mkdir()
 
 

@@ -75,6 +75,10 @@ class Peer:
             self.close()
             raise
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def url(self, transport: str) -> str:
         scheme = "http" if transport == "http" else "https"
         return f"{scheme}://127.0.0.1:{self.ports[transport]}/as2"
