@@ -147,11 +147,16 @@ def signers_of(row: Transmission, extra: Sequence[KeptCertificate] = ()) -> list
 def _of_ours(row: Transmission, extra: Sequence[KeptCertificate]) -> Iterator[Step]:
     yield from _as_kept(row)
     if row.covered is None:
+        fixed = bool(row.message_id)
         yield Step(
-            held=False,
+            held=None if fixed else False,
             what="What the digest in the receipt is over was kept",
-            why=f"the message is {row.state}: it has not been signed and sent",
-            todo="Wait until it has left.",
+            why="the message left before the gateway kept it, and only the partner can open what was sent"
+            if fixed
+            else f"the message is {row.state}: it has not been signed and sent",
+            todo="Its digests and the receipt are kept; the partner still has the message itself."
+            if fixed
+            else "Wait until it has left.",
         )
         return
     covered = row.covered.content

@@ -268,6 +268,14 @@ def test_a_message_without_a_receipt_is_not_proved(ours, supplier) -> None:
     assert "There is a receipt of the partner" in failed(printed)
 
 
+def test_a_message_that_left_before_its_octets_were_kept_is_told_as_that(ours) -> None:
+    row = ours()
+    Transmission.objects.update(covered=None)
+    code, printed = verify(row.pk)
+    assert code == 1
+    assert "? What the digest in the receipt is over was kept\n    but the message left before the gateway kept it" in printed
+
+
 @pytest.mark.parametrize(
     "named", ["4711", "<nobody@nowhere>", "6f1d1c5e-7a0e-4f3e-9b60-0d5a1f1f6a11", "", "<>", "9" * 40]
 )
@@ -341,9 +349,13 @@ def other_document(supplier, our_key) -> bytes:
     return as2.build_message(b"ISA*forged~", terms=forger, message_id="<m1@acme.example>", file_name=None).body
 
 
-def test_without_our_private_key_it_is_said_what_cannot_be_shown_any_more(theirs) -> None:
+@pytest.mark.parametrize("lost", ["key", "keystore secret"])
+def test_without_our_private_key_it_is_said_what_cannot_be_shown_any_more(theirs, lost: str, settings) -> None:
     row = theirs()
-    PrivateKey.objects.all().delete()
+    if lost == "key":
+        PrivateKey.objects.all().delete()
+    else:
+        settings.KEYSTORE_SECRET = "another secret of sufficient length, but wrong"
     code, printed = verify(row.pk)
     assert code == 1
     assert failed(printed) == []
