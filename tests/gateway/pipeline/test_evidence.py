@@ -273,7 +273,10 @@ def test_a_message_that_left_before_its_octets_were_kept_is_told_as_that(ours) -
     Transmission.objects.update(covered=None)
     code, printed = verify(row.pk)
     assert code == 1
-    assert "? What the digest in the receipt is over was kept\n    but the message left before the gateway kept it" in printed
+    assert (
+        "? What the digest in the receipt is over was kept\n    but the message left before the gateway kept it"
+        in printed
+    )
 
 
 @pytest.mark.parametrize(
