@@ -75,6 +75,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "order.closed": Kind("Order closed", "gateway"),
 }
 
+#: Data for the machinery, which says nothing to a reader: the digest over a message as it was (``Transmission.seal``).
+UNREAD: Final = frozenset({"seal"})
+
 
 def record(
     name: str,

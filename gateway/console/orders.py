@@ -21,7 +21,7 @@ from edi_maps.canonical import PurchaseOrder
 from gateway import order_book
 from gateway.console.access import show, staff_page
 from gateway.console.inspection import visible
-from gateway.events import EVENTS
+from gateway.events import EVENTS, UNREAD
 from gateway.models import Delivery, Document, Event, Order, OrderLine, OrderRevision, Transmission
 from gateway.order_book.lines import plain
 from partners.profiles import Direction
@@ -185,7 +185,7 @@ def _moments(events: Iterable[Event]) -> Iterator[Moment]:
             title=title,
             lane=lane,
             gap=_span(event.at - before) if before else "",
-            facts=", ".join(_fact(name, value) for name, value in event.data.items() if value),
+            facts=facts_of(event),
             links=list(_links(event)),
         )
         before = event.at
@@ -201,6 +201,11 @@ def _told(event: Event) -> tuple[str, str]:
         return "Arrived in the ERP", "erp"
     kind = EVENTS.get(event.name)
     return (kind.title, kind.lane) if kind else (event.name, "gateway")
+
+
+def facts_of(event: Event) -> str:
+    """What an event says beside its title, short enough to be read in passing."""
+    return ", ".join(_fact(name, value) for name, value in event.data.items() if value and name not in UNREAD)
 
 
 def _fact(name: str, value: object) -> str:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from gateway.console.access import show, staff_page
 from gateway.console.inspection import PARTS, visible
+from gateway.console.orders import facts_of
 from gateway.events import EVENTS
 from gateway.models import Event, Transmission, TransmissionState
 from gateway.pipeline import evidence
@@ -175,12 +176,4 @@ def _belonging(label: str, row: Transmission) -> Fact:
 def _moment(event: Event) -> tuple[Event, str, str]:
     """An event, its title, and what is short enough to be read of its data."""
     kind = EVENTS.get(event.name)
-    said = {name: value for name, value in event.data.items() if name != "seal" and value not in (None, "", [])}
-    facts = ", ".join(f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in said.items())
-    return event, kind.title if kind else event.name, visible(facts)[:300]
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_brief, value))
-    return evidence.short(value) if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)
+    return event, kind.title if kind else event.name, facts_of(event)

@@ -716,8 +716,10 @@ def test_the_timeline_has_three_lanes_with_gaps_and_links(site, case):
 
 def test_the_timeline_knows_the_message_that_came_before_its_order_was_known(site, document):
     states.advance(document.transmission, "stored")
-    names = [m.event.name for m in site.get(reverse("console:order", args=[document.order.pk])).context["moments"]]
-    assert "transmission.stored" in names
+    moments = site.get(reverse("console:order", args=[document.order.pk])).context["moments"]
+    [stored] = [moment for moment in moments if moment.event.name == "transmission.stored"]
+    assert stored.event.data["seal"] == document.transmission.seal()
+    assert "seal" not in stored.facts
 
 
 def test_what_came_from_the_supplier_arrives_in_the_lane_of_the_erp(site, document):

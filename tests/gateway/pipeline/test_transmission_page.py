@@ -85,6 +85,7 @@ def test_a_message_of_a_partner_says_who_signed_and_what_opened_it(site, theirs,
     assert fact(page, "Receipt asked for") == "signed, in the answer"
     assert fact(page, "Receipt given").startswith("processed")
     assert escape(row.message_id) in page
+    assert row.seal() not in page
 
 
 def test_a_message_of_ours_says_whom_it_was_encrypted_for_and_what_the_receipt_said(site, ours, their_key) -> None:
