@@ -4,11 +4,18 @@ It is the other side in the demonstration, in partner rehearsals and in the inte
 with what it is there to check. It keeps what it received under one folder::
 
     inbox/000001-po.edi    payloads, numbered in the order of arrival
-    mdn/000001.mdn         the answer given, header and body
-    journal.jsonl          one line for each message, received or sent
+    mdn/000001.mdn         the receipt given, header and body
+    journal.jsonl          one line for each thing that happened, see its ``direction``
 
-and answers on one address: ``POST /as2`` for partners; ``POST /control/send`` and ``GET /control/journal`` for whoever runs
-it, from the same machine only.
+| direction | what |
+|---|---|
+| received | a message came |
+| sending, sent | a message of ours is about to leave; it has left, and what came in the answer |
+| answered | a receipt of ours went by a request of its own, and how its server took it |
+| receipt | a receipt for a message of ours came by a request of its own |
+
+and answers on one address: ``POST /as2`` for messages and ``POST /receipts`` for receipts of partners; ``POST /control/send``
+and ``GET /control/journal`` for whoever runs it, from the same machine only.
 """
 
 from __future__ import annotations
@@ -22,8 +29,8 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,11 +66,13 @@ class Configuration:
     digest: str = "sha256"
     cipher: str = "aes_256_cbc"  #: as pyas2lib calls it
     compressed: bool = False
+    mdn: str = "sync"  #: the receipts we ask for: "sync" in the answer, "async" by a request of their own
+    receipt_address: str = ""  #: where those reach us, e.g. http://host:port/receipts; needed for "async"
 
 
 _TEXTS: Final = ("as2_name", "peer_as2_name", "peer_url", "listen")
 _PATHS: Final = ("key", "certificate", "peer_signing_certificate", "data")
-_OPTIONAL: Final = {"peer_encryption_certificate", "digest", "cipher", "compressed"}
+_OPTIONAL: Final = {"peer_encryption_certificate", "digest", "cipher", "compressed", "mdn", "receipt_address"}
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -85,6 +94,10 @@ def read_configuration(path: Path) -> Configuration:
             raise ConfigurationError(f"{path}: {name} must be a text")
     if not isinstance(entries.get("compressed", False), bool):
         raise ConfigurationError(f"{path}: compressed must be true or false")
+    if entries.get("mdn", "sync") not in {"sync", "async"}:
+        raise ConfigurationError(f"{path}: mdn must be sync or async")
+    if entries.get("mdn") == "async" and "receipt_address" not in entries:
+        raise ConfigurationError(f"{path}: receipt_address must be a text, as mdn is async")
     if not re.fullmatch(r"\S+:\d{1,5}", entries["listen"]):
         raise ConfigurationError(f"{path}: listen must be host:port")
     entries.setdefault("peer_encryption_certificate", entries["peer_signing_certificate"])
@@ -104,6 +117,7 @@ class Journal:
         self._lock = threading.Lock()
         self._lines = self._surviving()
         self._accepted = {line["message_id"]: line for line in self._lines if _is_accepted(line)}
+        self._ours = {line["message_id"]: line for line in self._lines if line["direction"] == "sending"}
 
     def _surviving(self) -> list[dict[str, Any]]:
         """The whole lines; half a line from a crash is cut off, its message was never answered."""
@@ -124,6 +138,11 @@ class Journal:
         """The line of the message that was processed under this id."""
         with self._lock:
             return self._accepted.get(message_id)
+
+    def ours(self, message_id: str) -> dict[str, Any] | None:
+        """The line of the message we sent, or are sending, under this id."""
+        with self._lock:
+            return self._ours.get(message_id)
 
     def answer(self, line: Mapping[str, Any]) -> bytes:
         """The MDN given for a line; empty when none was asked for."""
@@ -170,9 +189,9 @@ class Journal:
             )
             return mdn
 
-    def sent(self, **facts: object) -> None:
+    def note(self, direction: str, **facts: object) -> None:
         with self._lock:
-            self._append(direction="sent", **facts)
+            self._append(direction=direction, **facts)
 
     def _append(self, **facts: object) -> None:
         line: dict[str, Any] = {"number": len(self._lines) + 1, "at": datetime.now(UTC).isoformat(), **facts}
@@ -183,6 +202,8 @@ class Journal:
         self._lines.append(line)
         if _is_accepted(line):
             self._accepted.setdefault(line["message_id"], line)
+        if line["direction"] == "sending":
+            self._ours[line["message_id"]] = line
 
 
 def _is_accepted(line: Mapping[str, Any]) -> bool:
@@ -204,6 +225,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    afterwards: Callable[[], None] | None = None  #: what is to be done once it has been given
 
     @classmethod
     def plain(cls, status: int, text: str) -> Answer:
@@ -212,12 +234,6 @@ class Answer:
     @classmethod
     def json(cls, status: int, content: object) -> Answer:
         return cls(status, {"Content-Type": "application/json"}, json.dumps(content).encode() + b"\n")
-
-    @classmethod
-    def mdn(cls, wire: bytes) -> Answer:
-        head, _blank, body = wire.partition(_HEADER_END)
-        headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if line)
-        return cls(200, headers, body)
 
 
 class Supplier:
@@ -236,6 +252,7 @@ class Supplier:
                 as2_name=configuration.as2_name,
                 sign_key=own,
                 decrypt_key=own,
+                mdn_url=configuration.receipt_address or None,
                 domain=re.sub(r"[^A-Za-z0-9.-]+", "-", configuration.as2_name).strip("-.") or "supplier",
             )
             self._peer = independent.Partner(
@@ -247,7 +264,7 @@ class Supplier:
                 encrypt=True,
                 enc_alg=configuration.cipher,
                 compress=configuration.compressed,
-                mdn_mode="SYNC",
+                mdn_mode=configuration.mdn.upper(),
                 mdn_digest_alg=configuration.digest,
             )
             self.journal = Journal(configuration.data)
@@ -255,31 +272,32 @@ class Supplier:
             raise ConfigurationError(f"{configuration.as2_name}: {exc}") from exc
 
     def receive(self, headers: list[tuple[str, str]], body: bytes) -> Answer:
-        """Take one AS2 request and answer it with pyas2lib's MDN; a repeat with the MDN it had before."""
+        """Take one message and give pyas2lib's MDN for it, in the answer or where it is asked for; a repeat gets the first."""
         by_name = {name.lower(): value for name, value in headers}
-        peer, own = _unquoted(by_name.get("as2-from", "")), _unquoted(by_name.get("as2-to", ""))
-        if (peer, own) != (self.configuration.peer_as2_name, self.configuration.as2_name):
+        if not self._is_from_peer(by_name):
             return Answer.plain(403, "no partner of ours")
         message_id = by_name.get("message-id", "").strip("<> ")
-        if not message_id or "receipt-delivery-option" in by_name:
-            return Answer.plain(400, "a Message-ID is needed, and an answer in this connection")
+        if not message_id:
+            return Answer.plain(400, "a Message-ID is needed")
+        address = by_name.get("receipt-delivery-option", "").strip()
+        if address and _origin(address) != _origin(self.configuration.peer_url):
+            return Answer.plain(400, "receipts go to the server of peer_url only")
         body_sha256 = hashlib.sha256(body).hexdigest()
         known = self.journal.accepted(message_id)
         if known is not None and known["body_sha256"] == body_sha256:
-            return Answer.mdn(self.journal.answer(known))
-        wire = "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1") + b"\r\n" + body
+            return self._with_receipt(self.journal.answer(known), message_id, address)
         message = independent.Message()
         try:
             status, (failure, _traceback), mdn = message.parse(
-                wire,
-                find_org_cb=lambda name: self._organization if name == own else None,
-                find_partner_cb=lambda name: self._peer if name == peer else None,
+                _as_one(headers, body),
+                find_org_cb=lambda name: self._organization if name == self.configuration.as2_name else None,
+                find_partner_cb=lambda name: self._peer if name == self.configuration.peer_as2_name else None,
                 find_message_cb=lambda *_ids: known is not None,
             )
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError, independent.AS2Exception) as exc:
             return Answer.plain(400, f"pyas2lib could not read the request: {type(exc).__name__}")
         processed = failure is None
-        answer = self.journal.received(
+        receipt = self.journal.received(
             message_id=message_id,
             body_sha256=body_sha256,
             verdict=status if processed else f"{status}: {type(failure).__name__}",
@@ -288,14 +306,66 @@ class Supplier:
             name=_file_name(message.payload.get_filename()),
             mdn=_wire(mdn) if mdn is not None else b"",
         )
-        return Answer.mdn(answer) if answer else Answer.plain(200, "received")
+        return self._with_receipt(receipt, message_id, address)
+
+    def take_receipt(self, headers: list[tuple[str, str]], body: bytes) -> Answer:
+        """Judge a receipt that comes by a request of its own."""
+        if not self._is_from_peer({name.lower(): value for name, value in headers}):
+            return Answer.plain(403, "no partner of ours")
+        found: list[Any] = []
+
+        def ours(message_id: str, _recipient: object) -> Any:
+            line = self.journal.ours(f"<{message_id}>")
+            if line is None:
+                return None
+            # All that pyas2lib asks of a message when it judges a receipt: so a restart in between does no harm.
+            message = independent.Message(self._organization, self._peer)
+            message.message_id, message.mic = message_id, line["mic"].encode()
+            found.append(message)
+            return message
+
+        mdn = independent.Mdn()
+        status, detail = mdn.parse(_as_one(headers, body), find_message_cb=ours)
+        if not found:
+            return Answer.plain(404, "it is for no message of ours")
+        self.journal.note(
+            "receipt",
+            message_id=f"<{found[0].message_id}>",
+            mdn_status=status,
+            detail=detail,
+            mic_matched=_mic_matches(mdn, found[0]),
+        )
+        return Answer.plain(200, "taken")
+
+    def _is_from_peer(self, headers: Mapping[str, str]) -> bool:
+        peer, own = _unquoted(headers.get("as2-from", "")), _unquoted(headers.get("as2-to", ""))
+        return (peer, own) == (self.configuration.peer_as2_name, self.configuration.as2_name)
+
+    def _with_receipt(self, wire: bytes, message_id: str, address: str) -> Answer:
+        """The answer to a message: its receipt, or word that the receipt goes to ``address``."""
+        if not wire:
+            return Answer.plain(200, "received")
+        head, _blank, body = wire.partition(_HEADER_END)
+        headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if line)
+        if not address:
+            return Answer(200, headers, body)
+
+        def deliver() -> None:
+            # Tried once: a partner without its receipt sends the message again, and then it goes again.
+            try:
+                outcome: dict[str, object] = {"http_status": _post(address, headers, body)[0], "detail": None}
+            except (OSError, http.client.HTTPException) as exc:
+                outcome = {"http_status": None, "detail": f"{type(exc).__name__}: {exc}"}
+            self.journal.note("answered", message_id=message_id, **outcome)
+
+        return replace(Answer.plain(202, "the receipt follows"), afterwards=deliver)
 
     def send(self, file: Path, content_type: str) -> dict[str, Any]:
-        """Sign, encrypt and post one file, then judge the MDN that comes back.
+        """Sign, encrypt and post one file, then judge the MDN that comes back in the answer, if it is to come there.
 
         Returns:
             message_id, http_status (None: no answer), mdn_status and detail as pyas2lib says them, mic_matched (None when
-            the MDN names no MIC).
+            the MDN names no MIC). All of the last three are None while a receipt by a request of its own is awaited.
 
         Raises:
             OSError: the file cannot be read.
@@ -309,35 +379,21 @@ class Supplier:
             disposition_notification_to=self.configuration.as2_name,
         )
         outcome: dict[str, Any] = {"message_id": f"<{message.message_id}>", "http_status": None}
+        # Before it leaves: its receipt may come sooner than the answer.
+        self.journal.note("sending", file=file.name, message_id=outcome["message_id"], mic=message.mic.decode())
         try:
-            status, wire = self._post(_headers(message), message.content)
+            status, wire = _post(self.configuration.peer_url, _headers(message), message.content)
         except (OSError, http.client.HTTPException) as exc:
             outcome |= {"mdn_status": None, "detail": f"{type(exc).__name__}: {exc}", "mic_matched": None}
         else:
             outcome["http_status"] = status
             outcome |= self._judged(message, status, wire)
-        self.journal.sent(file=file.name, **outcome)
+        self.journal.note("sent", file=file.name, **outcome)
         return outcome
 
-    def _post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Status, and the answer as header and body in one."""
-        target = urlsplit(self.configuration.peer_url)
-        host = target.hostname or ""
-        connection = (
-            http.client.HTTPSConnection(host, target.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
-            if target.scheme == "https"
-            else http.client.HTTPConnection(host, target.port, timeout=TIMEOUT_S)
-        )
-        try:
-            connection.request("POST", target.path or "/", body=body, headers=dict(headers))
-            answer = connection.getresponse()
-            head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
-            return answer.status, head.encode("latin-1") + b"\r\n" + answer.read(MAX_BODY_BYTES)
-        finally:
-            connection.close()
-
-    @staticmethod
-    def _judged(message: Any, status: int, wire: bytes) -> dict[str, Any]:
+    def _judged(self, message: Any, status: int, wire: bytes) -> dict[str, Any]:
+        if self.configuration.mdn == "async" and 200 <= status < 300:
+            return {"mdn_status": None, "detail": None, "mic_matched": None}
         if status != 200:
             text = wire.partition(_HEADER_END)[2][:200].decode("utf-8", "replace").strip()
             return {"mdn_status": None, "detail": text, "mic_matched": None}
@@ -346,6 +402,34 @@ class Supplier:
             wire, find_message_cb=lambda message_id, _recipient: message if message_id == message.message_id else None
         )
         return {"mdn_status": mdn_status, "detail": detail, "mic_matched": _mic_matches(mdn, message)}
+
+
+def _post(address: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """Status, and the answer as header and body in one."""
+    target = urlsplit(address)
+    host = target.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, target.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        if target.scheme == "https"
+        else http.client.HTTPConnection(host, target.port, timeout=TIMEOUT_S)
+    )
+    try:
+        path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+        connection.request("POST", path, body=body, headers=dict(headers))
+        answer = connection.getresponse()
+        return answer.status, _as_one(answer.getheaders(), answer.read(MAX_BODY_BYTES))
+    finally:
+        connection.close()
+
+
+def _as_one(headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    """Header and body in one, as pyas2lib wants them."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1") + b"\r\n" + body
+
+
+def _origin(address: str) -> tuple[str, str]:
+    target = urlsplit(address)
+    return target.scheme.lower(), target.netloc.lower()
 
 
 def _mic_matches(mdn: Any, message: Any) -> bool | None:
@@ -402,10 +486,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the journal is the log."""
 
     def do_POST(self) -> None:
-        if self.path == "/as2":
+        if self.path in {"/as2", "/receipts"}:
+            take = self.server.supplier.receive if self.path == "/as2" else self.server.supplier.take_receipt
             body = self._body(MAX_BODY_BYTES)
             if body is not None:
-                self._answer(self.server.supplier.receive(list(self.headers.items()), body))
+                self._answer(take(list(self.headers.items()), body))
         elif self.path == "/control/send" and self._is_local():
             body = self._body(MAX_CONTROL_BYTES)
             if body is not None:
@@ -451,6 +536,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.body)
+        if answer.afterwards is not None:
+            answer.afterwards()
 
 
 def serve(supplier: Supplier, *, announce: Callable[[str], None], until: Callable[[Callable[[], None]], None]) -> None:

@@ -8,15 +8,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
 from waitress.server import create_server
 
-from gateway.transports.as2 import Rejected, Verdict, build_mdn, build_message, read_mdn, receive
+from gateway.transports.as2 import Mdn, Rejected, Verdict, build_mdn, build_message, read_mdn, receive
 from gateway.transports.as2 import supplier as supplier_program
+from gateway.transports.as2.names import quoted
 from gateway.transports.as2.supplier import Journal
 from gateway.transports.http import HttpAnswer, post
 from partners.profiles import As2Terms, HttpTerms
@@ -27,21 +30,35 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass
 class Gateway:
-    """The smallest door our engine can have: a WSGI application that keeps payloads in a list."""
+    """The smallest door our engine can have: a WSGI application that keeps payloads in a list.
+
+    What is posted to another path than ``/as2`` is a receipt and kept as it came. A receipt that is wanted by a request of its
+    own is kept for the test to send.
+    """
 
     terms: As2Terms
     payloads: list[bytes] = field(default_factory=list)
+    receipts: Queue[tuple[dict[str, str], bytes]] = field(default_factory=Queue)
+    owed: Queue[tuple[str, Mdn]] = field(default_factory=Queue)  #: address, receipt
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         headers = {key[5:].replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}
         headers["Content-Type"] = environ["CONTENT_TYPE"]
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        if environ["PATH_INFO"] != "/as2":
+            self.receipts.put((headers, body))
+            start_response("200 OK", [("Content-Length", "0")])
+            return []
         try:
             got = receive(headers, body, self.terms)
             self.payloads.append(got.payload)
             mdn = build_mdn(headers, terms=self.terms, mic=(got.mic, got.mic_algorithm), text="stored")
         except Rejected as rejected:
             mdn = build_mdn(headers, terms=self.terms, disposition=rejected.disposition, mic=None, text="no")
+        if address := headers.get("RECEIPT-DELIVERY-OPTION"):
+            self.owed.put((address, mdn))
+            start_response("204 No Content", [])
+            return []
         start_response("200 OK", list(mdn.headers.items()))
         return [mdn.body]
 
@@ -72,9 +89,8 @@ class Running:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-@pytest.fixture(scope="module")
-def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_path_factory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("supplier")
+@contextmanager
+def running(link: Link, gateway_port: int, pem_folder: Path, folder: Path, **further: str) -> Iterator[Running]:
     configuration = folder / "boltco.json"
     configuration.write_text(
         json.dumps(
@@ -84,9 +100,10 @@ def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_pat
                 "certificate": str(pem_folder / "supplier.crt.pem"),
                 "peer_as2_name": "ACME BUYING",
                 "peer_signing_certificate": str(pem_folder / "buyer.crt.pem"),
-                "peer_url": f"http://127.0.0.1:{gateway[1]}/as2",
+                "peer_url": f"http://127.0.0.1:{gateway_port}/as2",
                 "listen": "127.0.0.1:0",
                 "data": "data",
+                **further,
             }
         )
     )
@@ -101,10 +118,18 @@ def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_pat
     line = process.stdout.readline()
     assert line.startswith("supplier boltco listens on http://127.0.0.1:"), process.communicate(timeout=10)
     address = line.split()[-1].removesuffix("/as2")
-    yield Running(address, folder, replace(link.buyer, url=f"{address}/as2"))
-    process.terminate()
-    output, errors = process.communicate(timeout=20)
+    try:
+        yield Running(address, folder, replace(link.buyer, url=f"{address}/as2"))
+    finally:
+        process.terminate()
+        output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (0, "", "")
+
+
+@pytest.fixture(scope="module")
+def supplier(link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_path_factory) -> Iterator[Running]:
+    with running(link, gateway[1], pem_folder, tmp_path_factory.mktemp("supplier")) as program:
+        yield program
 
 
 def test_an_order_arrives_and_its_receipt_proves_it(supplier: Running):
@@ -157,6 +182,52 @@ def test_the_supplier_sends_and_believes_our_receipt(supplier: Running, gateway:
     assert supplier.journal()[-1]["message_id"] == outcome["message_id"]
 
 
+def test_a_receipt_asked_for_at_an_address_comes_there_and_to_a_repeat_once_more(
+    supplier: Running, gateway: tuple[Gateway, int]
+):
+    terms = replace(supplier.terms, async_mdn=True, our_url=f"http://127.0.0.1:{gateway[1]}/receipts")
+    sent = build_message(EDI, terms=terms, message_id="po-104@acme", file_name="850.edi")
+    came = []
+    for _ in range(2):
+        answer = post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms())
+        assert answer.status == 202
+        came.append(gateway[0].receipts.get(timeout=30))
+    receipt = read_mdn(*came[0], message_id=sent.message_id, digests=sent.digests, terms=terms)
+    assert receipt.verdict is Verdict.DELIVERED
+    assert came[0][1] == came[1][1]
+
+
+def test_a_receipt_goes_to_the_partners_own_server_only(supplier: Running):
+    terms = replace(supplier.terms, async_mdn=True, our_url="http://127.0.0.1:9/receipts")
+    sent = build_message(EDI, terms=terms, message_id="po-105@acme", file_name="850.edi")
+    assert post(supplier.address + "/as2", sent.headers, sent.body, HttpTerms()).status == 400
+
+
+def test_the_supplier_asks_for_its_receipts_at_an_address_and_believes_them_after_a_restart(
+    link: Link, gateway: tuple[Gateway, int], pem_folder: Path, tmp_path: Path
+):
+    file = tmp_path / "855.edi"
+    file.write_bytes(EDI)
+    asked = {"mdn": "async", "receipt_address": "http://supplier.example/receipts"}
+    with running(link, gateway[1], pem_folder, tmp_path, **asked) as program:
+        outcome = json.loads(program.control("send", {"file": str(file)}).body)
+    assert (outcome["http_status"], outcome["mdn_status"]) == (204, None)
+    address, mdn = gateway[0].owed.get(timeout=30)
+    assert address == asked["receipt_address"]
+    with running(link, gateway[1], pem_folder, tmp_path, **asked) as program:
+        assert post(program.address + "/receipts", mdn.headers, mdn.body, HttpTerms()).status == 200
+        taken = program.journal()[-1]
+    assert (taken["direction"], taken["message_id"]) == ("receipt", outcome["message_id"])
+    assert (taken["mdn_status"], taken["mic_matched"]) == ("processed", True)
+
+
+def test_a_receipt_for_no_message_of_the_supplier_is_said(supplier: Running, link: Link):
+    headers = {"AS2-From": quoted("ACME BUYING"), "AS2-To": "boltco", "Message-ID": "<never@boltco>"}
+    asking = {"AS2-From": "boltco", "AS2-To": quoted("ACME BUYING"), "Message-ID": "<never@boltco>"}
+    mdn = build_mdn(asking, terms=link.buyer, mic=None, text="stored")
+    assert post(supplier.address + "/receipts", {**mdn.headers, **headers}, mdn.body, HttpTerms()).status == 404
+
+
 def test_a_file_that_is_not_there_is_said(supplier: Running):
     answer = supplier.control("send", {"file": "/nowhere/855.edi"})
     assert (answer.status, b"FileNotFoundError" in answer.body) == (400, True)
@@ -184,6 +255,8 @@ def test_the_journal_can_be_asked_for(supplier: Running):
         ("/as2", {"AS2-From": "ACME BUYING", "AS2-To": "boltco"}, 400),
         ("/as2", {"AS2-From": "somebody", "AS2-To": "boltco", "Message-ID": "<x@y>"}, 403),
         ("/control/send", {"Content-Type": "text/plain"}, 415),
+        ("/receipts", {}, 403),
+        ("/receipts", {"AS2-From": "ACME BUYING", "AS2-To": "boltco"}, 404),
         ("/elsewhere", {}, 404),
     ],
 )
@@ -204,6 +277,14 @@ def test_a_broken_configuration_ends_with_one_sentence(tmp_path: Path):
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"CommandError: {file}: peer_as2_name must be a text\n"
+
+
+def test_receipts_by_a_request_of_their_own_need_an_address(tmp_path: Path):
+    file = tmp_path / "no_address.json"
+    texts = ("as2_name", "peer_as2_name", "peer_url", "key", "certificate", "peer_signing_certificate", "data")
+    file.write_text(json.dumps(dict.fromkeys(texts, "x") | {"listen": "127.0.0.1:0", "mdn": "async"}))
+    with pytest.raises(supplier_program.ConfigurationError, match="receipt_address must be a text, as mdn is async"):
+        supplier_program.read_configuration(file)
 
 
 def test_the_journal_survives_a_crash_in_the_middle_of_a_line(tmp_path: Path):
