@@ -244,7 +244,8 @@ def post(
             public_only=public_only,
         )
     except NotPublic as refused:
-        return Setback(why=str(refused), final=True)
+        why = f"{refused}. When the partner is in a network of ours, tick that at the AS2 link, then retry"
+        return Setback(why=why, final=True)
     except Unreachable as error:
         return Setback(why=str(error))
     except InDoubt as error:

@@ -157,7 +157,9 @@ def test_an_agreed_name_that_leads_into_our_network_gets_nothing(owed, supplier)
     try_receipt()
     assert supplier.received == []
     assert delivery().state == "dead"
-    assert "127.0.0.1" in ExceptionCase.objects.get(reason="receipt_undeliverable").detail["why"]
+    why = ExceptionCase.objects.get(reason="receipt_undeliverable").detail["why"]
+    assert "127.0.0.1" in why
+    assert "in a network of ours, tick that at the AS2 link" in why
 
 
 def test_a_redirect_is_not_followed(owed, supplier):
