@@ -24,6 +24,7 @@ from partners.keystore import KeystoreError
 from partners.models import (
     AckTerms,
     ApiKey,
+    Certificate,
     DocumentAgreement,
     SupplierNumber,
     TradingPartner,
@@ -228,8 +229,17 @@ class TradingPartnerAdmin(admin.ModelAdmin):
                 )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save all subjects, then say what keeps a partner that should work from working."""
+        """Save all subjects, then say what keeps a partner that should work from working, or may do so from now on."""
+        before = _encrypted_for(form.instance)
         super().save_related(request, form, formsets, change)
+        after = _encrypted_for(form.instance)
+        if before and after and before != after:
+            self.message_user(
+                request,
+                f"What we send is encrypted for {after} from now on, no more for {before}. If {form.instance.code} does not open "
+                "with it yet, enter at that certificate the day we use it from, or tick 'encrypt for all their certificates'.",
+                messages.WARNING,
+            )
         if form.instance.state in (PartnerState.TESTING, PartnerState.LIVE):
             for gap in _gaps(form.instance):
                 self.message_user(
@@ -244,3 +254,16 @@ def _gaps(partner: TradingPartner) -> list[str]:
         return readiness.gaps(directory.profile(partner.pk, now=now), has_api_key=has_api_key)
     except KeystoreError as error:
         return [str(error)]
+
+
+def _encrypted_for(partner: TradingPartner) -> str:
+    """Subject and fingerprint of the one certificate we encrypt for; empty when there is none, or several of theirs will do."""
+    try:
+        terms = directory.profile(partner.pk).as2
+    except KeystoreError:
+        return ""
+    if terms is None or terms.all_recipients or not terms.their_encryption:
+        return ""
+    fingerprint = terms.their_encryption[0].fingerprint
+    certificate = Certificate.objects.get(partner=partner, fingerprint=fingerprint)
+    return f"{certificate.subject} ({fingerprint[:16]}…)"

@@ -170,11 +170,11 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
         ("as2", {"digest": "sha1"}, "SHA-1 can be broken"),
         ("as2", {"cipher": "des_ede3_cbc"}, "3DES can be broken"),
         ("as2", {"algorithms": "modern", "key_transport": "oaep_sha256"}, "choose an AES-GCM cipher"),
-        ("as2", {"algorithms": "modern", "cipher": "aes256_gcm"}, "OAEP with SHA-2 only"),
+        ("as2", {"algorithms": "modern", "cipher": "aes256_gcm"}, "choose an OAEP one with it"),
         (
             "as2",
             {"algorithms": "modern", "cipher": "aes256_gcm", "key_transport": "oaep_sha1"},
-            "OAEP with SHA-2 only",
+            "choose an OAEP one with it",
         ),
         ("as2", {"algorithms": "legacy", "as2_version": "1.3"}, "knows no legacy algorithms"),
         ("as2", {"compressed_after_signing": "on"}, "tick signed and compressed too"),
@@ -262,6 +262,23 @@ def test_a_certificate_that_is_there_already_is_explained(browser, acme):
     page = browser.send(url, values)
 
     assert "already here" in errors(page)
+
+
+def test_whoever_changes_the_certificate_we_encrypt_for_is_told_at_once(browser, acme, plant):
+    As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2", url="https://acme.example")
+    Certificate.objects.create(partner=acme, certificate_pem=certificate())
+    page = f"{LIST}{acme.pk}/change/"
+
+    def add(name: str, **fields: object) -> str:
+        values = browser.open(page)
+        browser.add_row(values, "certificates", certificate_pem=certificate(name), role="both", **fields)
+        return told(browser.send(page, values))
+
+    later = (TODAY + timedelta(days=20)).date().isoformat()
+    assert "encrypted for" not in add("in-twenty-days", active_from_0=later, active_from_1="00:00")
+    assert "encrypted for CN=at-once" in add("at-once")
+    As2Link.objects.update(all_recipients=True)
+    assert "encrypted for" not in add("beside-the-others")
 
 
 def test_a_certificate_file_in_der_is_read(browser, form):
