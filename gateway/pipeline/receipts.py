@@ -38,6 +38,7 @@ from gateway.models import (
     Transmission,
     TransmissionState,
 )
+from gateway.models.fields import storable
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
 from partners.profiles import As2Terms, Channel, Direction, Profile
@@ -265,9 +266,11 @@ def _keep(
         format=MDN,
         about=message,
         headers=dict(headers),
-        content_type=next((value for name, value in headers.items() if name.lower() == "content-type"), "")[:255],
+        content_type=storable(
+            next((value for name, value in headers.items() if name.lower() == "content-type"), "")[:255]
+        ),
         raw=Blob.put(body),
-        reason=reason,
+        reason=storable(reason),
         **({"correlation_id": message.correlation_id} if message else {}),
     )
 

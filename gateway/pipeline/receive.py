@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 
 from gateway import events, exception_queue, outbox, states
 from gateway.models import Blob, DeliveryKind, Event, Transmission, TransmissionState
+from gateway.models.fields import storable
 from gateway.pipeline import own_receipts
 from gateway.pipeline.own_receipts import OwnReceipt
 from partners.profiles import Channel, Direction
@@ -212,14 +213,14 @@ def _keep(incoming: Incoming, why: str) -> Transmission:
         format=incoming.format,
         sheet=incoming.sheet,
         message_id=incoming.message_id,
-        content_type=incoming.content_type[:255],
-        file_name=incoming.file_name[:255],
+        content_type=storable(incoming.content_type)[:255],
+        file_name=storable(incoming.file_name)[:255],
         headers=dict(incoming.headers),
         raw=Blob.put(incoming.raw),
         payload=None if incoming.payload is None else Blob.put(incoming.payload),
         digests=dict(incoming.digests),
         evidence=dict(incoming.evidence),
-        reason=why,
+        reason=storable(why),
     )
 
 
@@ -232,8 +233,8 @@ def _keep_attachment(message: Transmission, attachment: Attachment) -> Transmiss
         correlation_id=message.correlation_id,
         about=message,
         format=attachment.format,
-        content_type=attachment.content_type[:255],
-        file_name=attachment.file_name[:255],
+        content_type=storable(attachment.content_type)[:255],
+        file_name=storable(attachment.file_name)[:255],
         raw=blob,
         payload=blob,
     )
