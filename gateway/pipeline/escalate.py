@@ -11,7 +11,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from gateway import events, exception_queue, states
+from gateway import events, exception_queue, outbox, states
 from gateway.models import (
     CaseState,
     Delivery,
@@ -22,6 +22,7 @@ from gateway.models import (
     ExceptionCase,
     Order,
     OrderState,
+    TransmissionState,
 )
 from gateway.pipeline import apply
 from partners import expiry
@@ -40,9 +41,15 @@ def _dead_letters() -> int:
     """A dead letter nobody is told of: its worker died, or gave up, before it could open a case, the first time or again."""
     told = ExceptionCase.objects.filter(delivery=OuterRef("pk"), state=CaseState.OPEN)
     unseen = Delivery.objects.filter(~Exists(told), state=DeliveryState.DEAD)
-    rows = list(unseen.select_related("document", "transmission", "connection")[:_AT_ONCE])
-    for delivery in rows:
+    opened = 0
+    for delivery in list(unseen.select_related("document", "transmission", "connection")[:_AT_ONCE]):
         with transaction.atomic():
+            message = delivery.transmission
+            if delivery.kind == DeliveryKind.PARTNER and message and message.state == TransmissionState.RECEIPTED:
+                # Its receipt came while a worker held it that died once too often: the partner has it.
+                outbox.conclude(delivery, DeliveryState.DELIVERED, message.message_id)
+                continue
+            opened += 1
             exception_queue.open_case(
                 _reason(delivery),
                 summary=f"{_WHAT[DeliveryKind(delivery.kind)]} given up: {delivery.last_error}",
@@ -50,7 +57,7 @@ def _dead_letters() -> int:
                 detail={"why": delivery.last_error, "attempts": delivery.attempts},
                 delivery=delivery,
             )
-    return len(rows)
+    return opened
 
 
 def _parked(now: datetime) -> int:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection
 from django.db.models.functions import Now
 from django.test import Client
@@ -593,6 +594,20 @@ def test_when_the_worker_died_the_next_one_finds_the_receipt_and_sends_nothing(o
     relay.work(DeliveryKind.PARTNER, "the next")
     assert standing() == ARRIVED
     assert len(supplier.received) == 1
+
+
+def test_a_receipt_that_came_while_the_last_worker_was_dying_leaves_no_dead_letter(order, supplier):
+    try_once()
+    Delivery.objects.update(crashes=settings.POISON_AFTER - 1)
+    make_due()
+    assert outbox.claim(DeliveryKind.PARTNER, "dies") is not None
+    arrive(mdn_of(supplier))
+    assert standing() == ("receipted", "sending", "relayed")
+    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert outbox.claim(DeliveryKind.PARTNER, "the next") is None
+    assert escalate.sweep(now=timezone.now()) == 0
+    assert standing() == ARRIVED
+    assert cases() == []
 
 
 @pytest.mark.django_db(transaction=True)
