@@ -9,7 +9,7 @@ class Allowance:
     """Counts per who and per process, in memory: a brake on floods, not a meter.
 
     Args:
-        most: uses allowed in a window.
+        most: uses allowed in a window, or bytes, or whatever is counted.
         per_s: length of the window, which begins with the first use.
     """
 
@@ -19,14 +19,14 @@ class Allowance:
     def used_up(self, who: str = "") -> bool:
         return int(cache.get(self._key(who), 0)) >= self._most
 
-    def use(self, who: str = "") -> None:
+    def use(self, who: str = "", count: int = 1) -> None:
         key = self._key(who)
-        if cache.add(key, 1, self.per_s):
+        if cache.add(key, count, self.per_s):
             return
         try:
-            cache.incr(key)
+            cache.incr(key, count)
         except ValueError:  # the window ended between the two
-            cache.set(key, 1, self.per_s)
+            cache.set(key, count, self.per_s)
 
     def _key(self, who: str) -> str:
         return f"allowance:{self._name}:{who}"

@@ -34,7 +34,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from gateway.endpoints import as2_guard
 from gateway.endpoints.as2_documents import opened
-from gateway.endpoints.as2_guard import FAILURES, KEPT_FAILURES, Exchange, text
+from gateway.endpoints.as2_guard import FAILURES, KEPT_BYTES, KEPT_FAILURES, Exchange, text
 from gateway.pipeline import receipts, receive
 from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Incoming
@@ -161,9 +161,10 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
 def _refuse(exchange: Exchange, incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Answer:
     """Keep what is not accepted and give ``answer``; beyond the allowance keep nothing and say so."""
     code = exchange.profile.code
-    if KEPT_FAILURES.used_up(code):
+    if KEPT_FAILURES.used_up(code) or KEPT_BYTES.used_up(code):
         return as2_guard.too_many(KEPT_FAILURES)
     KEPT_FAILURES.use(code)
+    KEPT_BYTES.use(code, len(incoming.raw) + len(incoming.payload or b""))
     receive.refuse(incoming, answer, reason=reason, summary=summary, why=why)
     return answer
 

@@ -33,6 +33,8 @@ FAILURES: Final = Allowance("as2-failures", most=20, per_s=600)
 #: Failed messages in one partner's name that are kept, wherever they come from: strangers are not to fill our disks. What is
 #: not kept is answered 429; a good message is taken all the same.
 KEPT_FAILURES: Final = Allowance("as2-kept-failures", most=200, per_s=3600)
+#: The same in bytes, as they came and as far as they could be opened.
+KEPT_BYTES: Final = Allowance("as2-kept-bytes", most=256 * 1024 * 1024, per_s=3600)
 #: So many pairs of names nobody has may each have a case; those beyond share one.
 MOST_STRANGERS: Final = 50
 

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from gateway import outbox
-from gateway.endpoints.as2_guard import FAILURES, HEARSAY, KEPT_FAILURES
+from gateway.endpoints.as2_guard import FAILURES, HEARSAY, KEPT_BYTES, KEPT_FAILURES
 from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
 from gateway.transports import as2
 from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
@@ -310,6 +310,18 @@ def test_a_suspended_partner_does_not_fill_our_disks(
     monkeypatch.setattr(KEPT_FAILURES, "_most", 2)
     TradingPartner.objects.update(state="suspended")
     said = [post_as2(message(f"<m{number}@acme.example>")).status_code for number in range(4)]
+    assert said == [200, 200, 429, 429]
+    assert Transmission.objects.count() == 2
+
+
+def test_large_failures_fill_no_disk_either(
+    acme: TradingPartner, message: Make, post_as2: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = message(payload=ACK + b" " * 100_000)
+    monkeypatch.setattr(KEPT_BYTES, "_most", 2 * len(made.body) + 1)
+    Certificate.objects.filter(partner=acme).delete()
+    said = [post_as2(made).status_code for _ in range(4)]
+    # Each counts twice, as it came and as it was opened: after the second the allowance is used up.
     assert said == [200, 200, 429, 429]
     assert Transmission.objects.count() == 2
 
