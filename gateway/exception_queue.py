@@ -407,6 +407,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
 }
 
+#: So many occurrences of one case are in its history; all are counted. Some trouble anybody can make, any number of times.
+MOST_REPEATS_NOTED: Final = 100
+
 _SUMMARY_LENGTH: Final = 255
 _FINGERPRINT_LENGTH: Final = 200
 
@@ -537,7 +540,8 @@ def _count_up(key: str, newest: Mapping[str, Any], now: datetime) -> ExceptionCa
     if rows.update(occurrences=F("occurrences") + 1, **newest) != 1:
         return None
     case = rows.get()
-    _note(case, actor="gateway", action="repeated", note=case.summary, at=now)
+    if case.occurrences <= MOST_REPEATS_NOTED:
+        _note(case, actor="gateway", action="repeated", note=case.summary, at=now)
     return case
 
 

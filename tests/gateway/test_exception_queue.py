@@ -69,6 +69,14 @@ def test_the_same_trouble_again_counts_up_with_the_newest_words(case, partner):
     assert [entry.action for entry in again.history.all()] == ["opened", "repeated"]
 
 
+def test_of_very_many_times_all_are_counted_and_some_are_in_the_history(case, partner, monkeypatch):
+    monkeypatch.setattr(exception_queue, "MOST_REPEATS_NOTED", 3)
+    for time in range(2, 8):
+        again = _opened(partner, summary=f"time {time}")
+    assert (again.occurrences, again.summary) == (7, "time 7")
+    assert [entry.note for entry in again.history.all()][1:] == ["time 2", "time 3"]
+
+
 def test_the_clock_of_a_counted_up_case_runs_from_the_first_time(case, partner):
     with transaction.atomic():
         again = exception_queue.open_case(
