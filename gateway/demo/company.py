@@ -61,6 +61,8 @@ def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:
         "peer_url": f"{gateway_url}/as2",
         "listen": f"127.0.0.1:{port}",
         "data": "acme",
+        "mdn": "async",
+        "receipt_address": f"http://127.0.0.1:{port}/receipts",
     }
     file.write_text(json.dumps(config, indent=1))
     return file
@@ -89,7 +91,7 @@ def _suppliers(certificate: str, supplier_url: str) -> list[dict[str, Any]]:
             "state": "live",
             "supplier_numbers": ["100017"],
             "x12": {"their_qualifier": "ZZ", "their_id": "ACMEFASTEN", "usage": "T"},
-            "as2": {"their_name": THEIR_AS2_NAME, "url": f"{supplier_url}/as2"},
+            "as2": {"their_name": THEIR_AS2_NAME, "url": f"{supplier_url}/as2", "private_network": True},
             "ack": {"days_late": 3},
             "agreements": agreed((*usual, *changes), "as2", "x12"),
             "certificates": [{"certificate": certificate, "role": "both"}],

@@ -126,15 +126,23 @@ class As2Supplier:
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def send(self, file: Path) -> dict[str, Any]:
-        """Have it sign, encrypt and post ``file``; returns its own account of the receipt it got."""
+        """Have it sign, encrypt and post ``file``; returns its own account. The receipt follows, see ``receipt``."""
         answer = self._client.post("/control/send", json={"file": str(file), "content_type": "application/edi-x12"})
         account: dict[str, Any] = answer.raise_for_status().json()
         return account
 
     def received(self) -> list[dict[str, Any]]:
         """The messages it took, oldest first: message_id, verdict, file …"""
-        journal = self._client.get("/control/journal").raise_for_status().json()
-        return [line for line in journal if line["direction"] == "received" and line["file"] is not None]
+        return [line for line in self._journal() if line["direction"] == "received" and line["file"] is not None]
+
+    def receipt(self, message_id: str) -> dict[str, Any] | None:
+        """What it thinks of the receipt that came for its message; None when none has come."""
+        lines = (line for line in self._journal() if line["direction"] == "receipt")
+        return next((line for line in lines if line["message_id"] == message_id), None)
+
+    def _journal(self) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = self._client.get("/control/journal").raise_for_status().json()
+        return lines
 
 
 def read_json(file: Path) -> Any:

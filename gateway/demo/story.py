@@ -166,7 +166,9 @@ class Story:
             self._effect("ship_notice", _ACME)
             lines = {line.line_number: line.open for line in OrderLine.objects.filter(order__number=_ACME)}
             self._check(str(lines["10"]) in {"0", "0.000000"}, f"line 10 is still open: {lines['10']}")
-        with self._step("997s for both went back, and ACME's AS2 verified our receipts"):
+        with self._step(
+            "997s for both went back; our receipts came to ACME by requests of their own, and it verified them"
+        ):
             self._until(lambda: self._inbox(4), "two 997s in ACME's inbox")
 
     def _rest_supplier(self) -> None:
@@ -279,13 +281,14 @@ class Story:
             base_url=self._url, headers={"Authorization": f"Bearer {self._keys[code]}"}, timeout=20, trust_env=False
         )
 
-    def _send(self, file: str) -> dict[str, Any]:
+    def _send(self, file: str) -> None:
         account = self._supplier.send(FILES / file)
+        self._check(account["http_status"] == 204, f"ACME's AS2 could not send {file}: {account}")
+        receipt = self._until(lambda: self._supplier.receipt(account["message_id"]), f"our receipt for {file} at ACME")
         self._check(
-            account["mdn_status"] == "processed" and account["mic_matched"] is True,
-            f"ACME's AS2 does not take our receipt for {file}: {account}",
+            receipt["mdn_status"] == "processed" and receipt["mic_matched"] is True,
+            f"ACME's AS2 does not take our receipt for {file}: {receipt}",
         )
-        return account
 
     def _inbox(self, at_least: int) -> list[dict[str, Any]]:
         received = self._supplier.received()
