@@ -107,3 +107,15 @@ def test_what_the_rest_framework_raises_by_itself_is_a_problem_too(exception: Ex
     assert answer is not None
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
     assert answer.data["type"] == "/problems/unreadable"
+
+
+def test_a_call_by_a_name_that_is_none_of_ours_is_one_short_line_in_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.post("/as2", headers={"Host": "x" * 5_000})
+    assert answer.status_code == 400
+    assert "does not answer to the name in the Host header" in answer.json()["detail"]
+    (line,) = [record for record in caplog.records if record.name == "django.security.DisallowedHost"]
+    assert line.getMessage().startswith("not in GATEWAY_HOSTS: ")
+    assert len(line.getMessage()) < 200
+    assert line.exc_info is None
