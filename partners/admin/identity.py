@@ -66,10 +66,11 @@ class OwnIdentityAdmin(admin.ModelAdmin):
             except KeystoreError as error:
                 self.message_user(request, str(error), messages.ERROR)
                 return
-            when = f"It signs from {made.active_from:%Y-%m-%d} on" if made.active_from else "It signs from now on"
+            when = f"from {made.active_from:%Y-%m-%d} on" if made.active_from else "from now on"
+            until = "before that day" if made.active_from else "now: they verify with it and encrypt for it"
             self.message_user(
                 request,
-                f"{identity}: made {made}. {when} and decrypts at once. Copy the certificate from the page of {identity} "
-                "and send it to the partners before that day.",
+                f"{identity}: made {made}. It signs {when} and decrypts at once. Copy the certificate from the page of {identity} "
+                f"and send it to the partners {until}.",
                 messages.SUCCESS,
             )
