@@ -49,8 +49,12 @@ def set_up(*, folder: Path, erp_url: str, erp_token: str, supplier_url: str, now
     }
 
 
-def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:
-    """Write the configuration of the program that plays the AS2 supplier; returns its file."""
+def supplier_config(*, folder: Path, port: int, gateway_url: str, mdn: str = "sync") -> Path:
+    """Write the configuration of the program that plays the AS2 supplier; returns its file.
+
+    Args:
+        mdn: how it asks for our receipts: "sync" in the answer, "async" by a request of their own.
+    """
     file = folder / "acme.json"
     config = {
         "as2_name": THEIR_AS2_NAME,
@@ -61,7 +65,7 @@ def supplier_config(*, folder: Path, port: int, gateway_url: str) -> Path:
         "peer_url": f"{gateway_url}/as2",
         "listen": f"127.0.0.1:{port}",
         "data": "acme",
-        "mdn": "async",
+        "mdn": mdn,
         "receipt_address": f"http://127.0.0.1:{port}/receipts",
     }
     file.write_text(json.dumps(config, indent=1))

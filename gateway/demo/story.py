@@ -118,7 +118,9 @@ class Story:
                 now=timezone.now(),
             )
         with self._step("AS2 supplier started: another AS2 implementation (pyas2lib) in its own process"):
-            config = company.supplier_config(folder=self._folder, port=supplier_port, gateway_url=self._url)
+            config = company.supplier_config(
+                folder=self._folder, port=supplier_port, gateway_url=self._url, mdn="async"
+            )
             supplier = start(
                 "as2-supplier", ["as2_supplier", "--config", str(config)], port=supplier_port, folder=self._folder
             )
