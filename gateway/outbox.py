@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 #: How a try ended that was taken and whose verdict comes later.
 TAKEN: Final = "taken"
 
+#: Their consumer is a partner's server: one at a time for each partner, so that a server that hangs holds up one worker and not
+#: all. Two workers that look at the same moment may both find it free; that does no harm.
+_TO_PARTNERS: Final = frozenset({DeliveryKind.PARTNER, DeliveryKind.RECEIPT})
+
 #: Told after a commit that a queue has work; set by the process that has an alarm clock (gateway.tasks).
 _listeners: Final[list[Callable[[str], None]]] = []
 
@@ -244,6 +248,17 @@ def retry(
     return True
 
 
+def hold_back(claimed: Claim, span: timedelta) -> None:
+    """Let what else is due for the same partner wait: its server did not answer, and would hang each of them as long."""
+    delivery = claimed.delivery
+    Delivery.objects.filter(
+        kind=delivery.kind,
+        partner_id=delivery.partner_id,
+        state__in=[DeliveryState.PENDING, DeliveryState.IN_DOUBT],
+        due_at__lte=Now(),
+    ).update(due_at=_from_now(span))
+
+
 def expect(claimed: Claim, within: timedelta) -> None:
     """The consumer took it and says what becomes of it in its own time: due again when that has not come by then."""
     _settle(
@@ -345,6 +360,9 @@ def _next_due(kind: DeliveryKind, erp_ids: Iterable[int] | None) -> Delivery | N
     rows = Delivery.objects.filter(_is_due(), ~Exists(ahead), kind=kind).order_by("due_at", "pk")
     if erp_ids is not None:
         rows = rows.filter(connection_id__in=list(erp_ids))
+    if kind in _TO_PARTNERS:
+        sending = Delivery.objects.filter(kind=kind, state=DeliveryState.SENDING, lease_until__gt=Now())
+        rows = rows.exclude(partner_id__in=list(sending.values_list("partner_id", flat=True)))
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
     return rows.first()

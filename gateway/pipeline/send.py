@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,6 +47,10 @@ log = logging.getLogger(__name__)
 _AGAIN: Final = frozenset({408, 425, 429})
 #: Retry-After counts up to here; a server that says next year is asked tomorrow.
 _LONGEST_PAUSE_S: Final = 24 * 3600.0
+#: A server that keeps us waiting longer before it fails hangs, and gets nothing else for so many times as long: it costs a
+#: tenth of one worker, whatever is waiting for it.
+_HUNG_S: Final = 1.0
+_STAND_BY: Final = 10
 _TOOK_IT: Final = "The partner's server took the receipt."
 
 
@@ -56,6 +61,7 @@ class Setback:
     why: str  #: for staff
     final: bool = False  #: the same again would end the same, until a person has changed something
     in_doubt: bool = False  #: the partner may have it
+    hung_s: float = 0.0  #: how long it took until nobody had answered; another message would hang as long
     after_s: float | None = None  #: the partner's own wish for the next try
 
 
@@ -129,6 +135,8 @@ def _set_back(claim: outbox.Claim, setback: Setback, schedule: Sequence[float]) 
     if setback.final:
         outbox.bury(claim, setback.why)
         return False
+    if setback.hung_s > _HUNG_S:
+        outbox.hold_back(claim, timedelta(seconds=setback.hung_s * _STAND_BY))
     return outbox.retry(
         claim,
         setback.why,
@@ -234,6 +242,7 @@ def post(
     public_only: bool = False,
 ) -> http.HttpAnswer | Setback:
     """Post once, well within the lease; a 2xx answer, or why there is none."""
+    began = time.monotonic()
     try:
         answer = http.post(
             url,
@@ -247,9 +256,9 @@ def post(
         why = f"{refused}. When the partner is in a network of ours, tick that at the AS2 link, then retry"
         return Setback(why=why, final=True)
     except Unreachable as error:
-        return Setback(why=str(error))
+        return Setback(why=str(error), hung_s=time.monotonic() - began)
     except InDoubt as error:
-        return Setback(why=str(error), in_doubt=True)
+        return Setback(why=str(error), in_doubt=True, hung_s=time.monotonic() - began)
     status = f"HTTP {answer.status}"
     if answer.status in _AGAIN or answer.status >= 500:
         return Setback(why=status, in_doubt=answer.status >= 500, after_s=_retry_after_s(answer, now))

@@ -16,8 +16,9 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from gateway import outbox
 from gateway.models import Delivery, DeliveryKind, Event, ExceptionCase
-from gateway.pipeline import decide, escalate, relay
+from gateway.pipeline import decide, escalate, relay, send
 from partners import onboarding
 from partners.models import As2Link, OwnIdentity
 from tests.certificates import make_identity
@@ -43,6 +44,33 @@ def delivery() -> Delivery:
 
 def minutes_until_due() -> float:
     return (delivery().due_at - timezone.now()).total_seconds() / 60
+
+
+# --------------------------------------------------------------------------------------------------- one at a time
+def test_a_server_that_hangs_holds_up_one_worker_and_is_left_alone_for_a_while(order, erp, castra, monkeypatch):
+    erp.release()
+    poll_erp()
+    first, second = Delivery.objects.filter(kind="partner").order_by("pk")
+    make_due()
+    claim = outbox.claim(DeliveryKind.PARTNER, "one")
+    assert claim is not None and claim.delivery == first
+    assert outbox.claim(DeliveryKind.PARTNER, "another") is None
+    Delivery.objects.filter(pk=second.pk).update(partner=castra)
+    assert getattr(outbox.claim(DeliveryKind.PARTNER, "another"), "delivery", None) == second
+    Delivery.objects.filter(pk=second.pk).update(partner=first.partner, state="pending", lease_until=None)
+    silence = send.Setback(why="no whole answer in time", in_doubt=True, hung_s=30.0)
+    monkeypatch.setattr(send, "post", lambda *_, **__: silence)
+    relay.handle(claim, now=timezone.now())
+    second.refresh_from_db()
+    assert timedelta(minutes=4) < second.due_at - timezone.now() <= timedelta(minutes=5)
+
+
+def test_a_server_that_fails_at_once_is_tried_with_the_next_message(order, erp, monkeypatch):
+    erp.release()
+    poll_erp()
+    make_due()
+    monkeypatch.setattr(send, "post", lambda *_, **__: send.Setback(why="connection refused", hung_s=0.002))
+    assert relay.work(DeliveryKind.PARTNER, "one") == 2
 
 
 # ------------------------------------------------------------------------------------------------------ the schedule
