@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from asn1crypto import algos
+from asn1crypto import x509 as asn1_x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
@@ -141,7 +142,8 @@ def verify(entity: Span, signature: bytes | bytearray, pinned: Sequence[Identity
         algorithm = signer_info.digest(policy)
         named = [identity for identity in pinned if identity.is_named_by(signer_info.signer)]
         if not named:
-            raise Rejected(Disposition.AUTHENTICATION_FAILED, "the signer is none of the partner's certificates")
+            why = f"the signer is none of the partner's certificates: {_described(signer_info.signer)}"
+            raise Rejected(Disposition.AUTHENTICATION_FAILED, why)
         if not signer_info.attributes:
             raise Rejected(Disposition.INSUFFICIENT_MESSAGE_SECURITY, "no signed attributes")
         claimed = _claimed_digest(signer_info)
@@ -197,6 +199,15 @@ class _SignerInfo:
 def _without_unsigned(members: list[der.Node]) -> list[der.Node]:
     """The fields of a SignerInfo but for the attributes nobody signed, which stand last."""
     return members[:-1] if members[-1].tag == der.CONTEXT_1_CONSTRUCTED else members
+
+
+def _described(signer: der.Node) -> str:
+    """How a signer names its certificate, for staff to compare with what the partner says. Anybody may have written it."""
+    if signer.tag == der.CONTEXT_0:
+        return f"it names one with the key identifier {signer.content.hex()[:40]}"
+    issuer, serial = signer.members()
+    name = "".join(mark if mark.isprintable() else "?" for mark in asn1_x509.Name.load(issuer.whole).human_friendly)
+    return f"it names one issued by {name[:100]} with the serial number {der.number(serial):x}"[:200]
 
 
 def _claimed_digest(signer_info: _SignerInfo) -> bytes:

@@ -181,7 +181,8 @@ def test_s9_a_certificate_the_terms_no_longer_hold_signs_nothing(link: Link, exp
     request, body = sent(link, our_signing=(expired_key,))
     with pytest.raises(Rejected) as caught:
         receive(request, body, link.buyer)
-    assert (caught.value.disposition, caught.value.why) == (UNIFORM, "the signer is none of the partner's certificates")
+    assert caught.value.disposition == UNIFORM
+    assert caught.value.why.startswith("the signer is none of the partner's certificates")
 
 
 def test_s10_a_repeat_is_recognisable_by_its_id_and_mic(link: Link):

@@ -129,7 +129,11 @@ def test_a_receipt_in_a_digest_we_do_not_use_is_never_signed(link: Link, micalgs
 # ------------------------------------------------------------------------------------------------------- signers
 def test_a_signer_who_is_not_pinned_is_refused(link: Link, stranger_key):
     request, body = sent(link, our_signing=(stranger_key,))
-    assert refused(request, body, link.buyer) == (UNIFORM, "the signer is none of the partner's certificates")
+    told, why = refused(request, body, link.buyer)
+    assert told == UNIFORM
+    serial = identity(stranger_key).serial
+    assert why.startswith("the signer is none of the partner's certificates: it names one issued by Common Name: ")
+    assert why.endswith(f"with the serial number {serial:x}")
 
 
 def test_an_expired_certificate_is_refused_once_the_terms_drop_it(link: Link, expired_key):

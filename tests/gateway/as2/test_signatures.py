@@ -200,7 +200,8 @@ def test_a_certificate_that_comes_along_is_not_trusted(stranger_key, pinned):
     stranger = identity(stranger_key)
     beside = der.joined(der.CONTEXT_0_CONSTRUCTED, stranger.certificate)
     told, why = refusal(signed_data(stranger, beside=beside), pinned)
-    assert (told, why) == ("authentication-failed", "the signer is none of the partner's certificates")
+    assert told == "authentication-failed"
+    assert why.startswith("the signer is none of the partner's certificates")
 
 
 def test_what_stands_where_certificates_belong_is_not_even_read(signer, pinned):
