@@ -40,6 +40,7 @@ from gateway.pipeline.own_receipts import OwnReceipt
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
 from gateway.transports.as2 import Disposition
+from partners.keystore import KeystoreError
 from partners.profiles import Channel, PartnerState
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ AGAIN_S: Final = 60
 _UNPROVEN: Final = frozenset({Disposition.AUTHENTICATION_FAILED, Disposition.INSUFFICIENT_MESSAGE_SECURITY})
 #: The two names make no relationship at present. Source: draft-ietf-ediint-rfc4130bis, disposition modifiers.
 _NO_RELATIONSHIP: Final = "processed/error: unknown-trading-relationship"
+_NO_KEYS: Final = "We cannot open messages or sign receipts at the moment. Send it again."
 #: Kept with a message: what AS2 means by them. Never Authorization or cookies.
 _KEPT_HEADERS: Final = (
     "AS2-From",
@@ -81,6 +83,10 @@ def receive_message(request: HttpRequest) -> HttpResponse:
         # The text may quote values, so only its class is logged. Nothing was committed, so nothing may be acknowledged.
         log.error("as2: nothing can be stored: %s", type(error).__name__)
         answer = _again_later("We cannot store messages at the moment. Send it again.")
+    except KeystoreError as error:
+        # So nobody can say who this is: the partner's terms come with our keys. The words hold no secret, and what to do.
+        log.error("as2: %s", error)
+        answer = _again_later(_NO_KEYS)
     response = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     response["Content-Length"] = str(len(answer.body))
     return response
@@ -115,7 +121,7 @@ def _answer(request: HttpRequest) -> Answer:
             return receipts.arrived(incoming, exchange.profile, receipt_for)
         return _settle(exchange, incoming)
     except as2.UnusableTerms as unusable:
-        answer = _again_later("We cannot open messages or sign receipts at the moment. Send it again.")
+        answer = _again_later(_NO_KEYS)
         summary = f"Messages of {exchange.profile.code} cannot be opened or receipted"
         # Not the sender's fault, so it is asked to come again even when this one is not kept.
         _refuse(exchange, incoming, answer, reason="terms_unusable", summary=summary, why=str(unusable))

@@ -18,7 +18,7 @@ from gateway import outbox
 from gateway.endpoints.as2_guard import FAILURES, HEARSAY, KEPT_BYTES, KEPT_FAILURES
 from gateway.models import Blob, Delivery, Event, ExceptionCase, Transmission
 from gateway.transports import as2
-from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
+from partners.models import As2Link, Certificate, OwnIdentity, PrivateKey, TradingPartner
 from partners.profiles import As2Terms, CertificateRef
 from tests.gateway.endpoints.conftest import ACK, Message
 
@@ -312,6 +312,20 @@ def test_a_suspended_partner_does_not_fill_our_disks(
     said = [post_as2(message(f"<m{number}@acme.example>")).status_code for number in range(4)]
     assert said == [200, 200, 429, 429]
     assert Transmission.objects.count() == 2
+
+
+def test_while_a_key_of_ours_does_not_open_senders_are_asked_to_come_again(
+    acme: TradingPartner, message: Make, post_as2: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealed = PrivateKey.objects.get()
+    ciphertext = bytes(sealed.ciphertext)
+    PrivateKey.objects.update(ciphertext=bytes([ciphertext[0] ^ 1]) + ciphertext[1:])
+    answer = post_as2(message())
+    assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+    assert b"cannot open messages" in answer.content
+    assert [record for record in caplog.records if record.name == "gateway.endpoints.as2"]
+    PrivateKey.objects.update(ciphertext=ciphertext)
+    assert post_as2(message()).status_code == 200
 
 
 def test_large_failures_fill_no_disk_either(
