@@ -48,7 +48,7 @@ class Exchange:
     profile: Profile
     terms: As2Terms
     length: int  #: of the body as announced, bytes
-    source: str  #: partner and address it came from, for allowances
+    source: str  #: partner and network it came from, for allowances
 
     @property
     def receipt_to(self) -> str:
@@ -81,7 +81,7 @@ def admit(request: HttpRequest) -> Exchange:
     if profile is None or profile.as2 is None:
         _tell_of_stranger(pair)
         raise TurnedAway(text(403, "No trading partnership covers this message."))
-    source = f"{profile.id}:{proxies.client_address(request)}"
+    source = f"{profile.id}:{proxies.client_network(request)}"
     _demand_client_certificate(profile, profile.as2, presented(request))
     if FAILURES.used_up(source):
         raise TurnedAway(too_many(FAILURES))

@@ -56,6 +56,14 @@ def client_address(request: HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
+def client_network(request: HttpRequest) -> str:
+    """What one caller has for sure, for allowances: its IPv4 address, or the /64 network that every IPv6 caller can move in."""
+    address = _address(client_address(request))
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address or "")
+
+
 def _caller(peer: IpAddress, forwarded_for: str) -> IpAddress:
     """The last hop that is none of ours. What comes before it, anybody may have written.
 

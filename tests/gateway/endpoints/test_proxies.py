@@ -183,3 +183,18 @@ def test_a_caller_without_an_address_is_nobody_we_trust(trusted: None) -> None:
     proxies.TrustedProxies(who)(request)
     assert proxies.client_address(request) == ""
     assert not proxies.vouches(request)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::5", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_who_can_move_within_an_ipv6_network_is_one_caller(address, network):
+    assert proxies.client_network(RequestFactory().get("/", REMOTE_ADDR=address)) == network
