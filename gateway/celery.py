@@ -28,6 +28,9 @@ class Poll(bootsteps.StartStopStep):
         self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
 
     def start(self, parent: Any) -> None:
+        from gateway import tasks
+
+        tasks.ending.clear()
         if parent.use_eventloop:
             # A loop that waits for its broker looks up only when something happens: every second something does, so that
             # a stop is noticed.
@@ -35,6 +38,9 @@ class Poll(bootsteps.StartStopStep):
         self._thread.start()
 
     def stop(self, parent: Any) -> None:
+        from gateway import tasks
+
+        tasks.ending.set()
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)

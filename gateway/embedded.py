@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from celery.worker import WorkController, state
 
+from gateway import tasks
 from gateway.celery import app
 
 #: Seconds until a worker that has not begun to consume is a fault.
@@ -48,7 +49,9 @@ class EmbeddedWorker:
             raise RuntimeError(f"the embedded worker did not start within {_READY_S} seconds")
 
     def stop(self) -> None:
-        """Let running tasks end, take no new ones."""
+        """Let what is under way end, begin nothing else."""
+        # Before anything waits: a task goes on as long as something is due, and Python waits for it at the exit.
+        tasks.ending.set()
         if self._worker.use_eventloop:  # type: ignore[attr-defined]  # set when its pool and broker are known
             # A socket to a broker is closed by the thread that reads it: two that do wait for each other for minutes.
             state.should_stop = os.EX_OK  # type: ignore[assignment]  # the types know its first value only

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from typing import Final
 
 from celery import shared_task
 from django.db import close_old_connections
@@ -17,12 +18,15 @@ from gateway.pipeline import escalate, relay, release
 
 log = logging.getLogger(__name__)
 
+#: Set while this process ends: what is under way is finished, nothing else is begun.
+ending: Final = threading.Event()
+
 
 @shared_task(name="gateway.work")
 def work(queue: str) -> None:
     """Handle what is due in one queue."""
     close_old_connections()
-    relay.work(DeliveryKind(queue), owner())
+    relay.work(DeliveryKind(queue), owner(), is_ending=ending.is_set)
 
 
 @shared_task(name="gateway.sweep")
@@ -33,7 +37,7 @@ def sweep() -> None:
     release.poll_all(now=now)
     escalate.sweep(now=now)
     for kind in outbox.due_kinds():
-        relay.work(kind, owner())
+        relay.work(kind, owner(), is_ending=ending.is_set)
 
 
 def ring(queue: str) -> None:

@@ -32,10 +32,10 @@ from partners import directory
 log = logging.getLogger(__name__)
 
 
-def work(kind: DeliveryKind, owner: str, *, most: int = 1000) -> int:
-    """Handle what is due of one kind, one claim at a time; returns how many claims there were."""
+def work(kind: DeliveryKind, owner: str, *, most: int = 1000, is_ending: Callable[[], bool] = lambda: False) -> int:
+    """Handle what is due of one kind, one claim at a time, until the process is ending; returns how many claims there were."""
     for done in range(most):
-        claim = outbox.claim(kind, owner)
+        claim = None if is_ending() else outbox.claim(kind, owner)
         if claim is None:
             return done
         handle(claim, now=timezone.now())
