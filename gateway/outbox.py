@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
+from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 #: How a try ended that was taken and whose verdict comes later.
 TAKEN: Final = "taken"
 
-#: Their consumer is a partner's server: one at a time for each partner, so that a server that hangs holds up one worker and not
-#: all. Two workers that look at the same moment may both find it free; that does no harm.
+#: Their consumer is a partner's server: ``settings.SENDS_AT_ONCE`` at a time for each partner, so that a server that hangs holds
+#: up so many workers and not all. Workers that look at the same moment may go beyond it; that does no harm.
 _TO_PARTNERS: Final = frozenset({DeliveryKind.PARTNER, DeliveryKind.RECEIPT})
 
 #: Told after a commit that a queue has work; set by the process that has an alarm clock (gateway.tasks).
@@ -362,7 +362,8 @@ def _next_due(kind: DeliveryKind, erp_ids: Iterable[int] | None) -> Delivery | N
         rows = rows.filter(connection_id__in=list(erp_ids))
     if kind in _TO_PARTNERS:
         sending = Delivery.objects.filter(kind=kind, state=DeliveryState.SENDING, lease_until__gt=Now())
-        rows = rows.exclude(partner_id__in=list(sending.values_list("partner_id", flat=True)))
+        busy = sending.values("partner_id").annotate(sends=Count("pk")).filter(sends__gte=settings.SENDS_AT_ONCE)
+        rows = rows.exclude(partner_id__in=list(busy.values_list("partner_id", flat=True)))
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
     return rows.first()

@@ -233,6 +233,8 @@ RETRY_SCHEDULE_MIN = {
 }
 #: A delivery whose worker died this often is poison: dead letter, its neighbours go on.
 POISON_AFTER = int(_number("GATEWAY_POISON_AFTER", 3, least=1))
+#: So many messages, and so many receipts, are on their way to one partner at the same time.
+SENDS_AT_ONCE = int(_number("GATEWAY_SENDS_AT_ONCE", 2, least=1))
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
 

@@ -48,7 +48,7 @@ _AGAIN: Final = frozenset({408, 425, 429})
 #: Retry-After counts up to here; a server that says next year is asked tomorrow.
 _LONGEST_PAUSE_S: Final = 24 * 3600.0
 #: A server that keeps us waiting longer before it fails hangs, and gets nothing else for so many times as long: it costs a
-#: tenth of one worker, whatever is waiting for it.
+#: tenth of a worker or two, whatever is waiting for it.
 _HUNG_S: Final = 1.0
 _STAND_BY: Final = 10
 _TOOK_IT: Final = "The partner's server took the receipt."

@@ -47,7 +47,10 @@ def minutes_until_due() -> float:
 
 
 # --------------------------------------------------------------------------------------------------- one at a time
-def test_a_server_that_hangs_holds_up_one_worker_and_is_left_alone_for_a_while(order, erp, castra, monkeypatch):
+def test_a_server_that_hangs_holds_up_few_workers_and_is_left_alone_for_a_while(
+    order, erp, castra, monkeypatch, settings
+):
+    settings.SENDS_AT_ONCE = 1
     erp.release()
     poll_erp()
     first, second = Delivery.objects.filter(kind="partner").order_by("pk")
