@@ -25,7 +25,7 @@ demo: env
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: env
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: env
 	@$(BIN)/ruff format --check .
