@@ -77,15 +77,16 @@ def test_equal_bytes_are_kept_once(take):
 
 
 def test_a_nul_in_what_a_sender_calls_its_documents_is_no_reason_to_turn_it_away(castra):
-    named = {"content_type": "application/x\0y", "file_name": "a\0b"}
+    content_type, file_name = "application/x\0y", "a\0b"
     incoming = Incoming(
         channel=Channel.AS2,
         partner_id=castra.pk,
         format="file",
         raw=b"x",
         payload=b"x",
-        attachments=[Attachment(format="file", payload=b"y", **named)],
-        **named,
+        attachments=[Attachment(format="file", payload=b"y", content_type=content_type, file_name=file_name)],
+        content_type=content_type,
+        file_name=file_name,
     )
     receive.receive(incoming, lambda row: Answer(status=200))
     receive.refuse(incoming, Answer(status=400), reason="unreadable_message", summary="no", why="it says \0")
