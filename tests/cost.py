@@ -14,7 +14,6 @@ def cpu_at_most(seconds: float) -> Iterator[None]:
 
     The collector passes over what was there before: in a process that has run thousands of tests it would be most of the cost.
     """
-    gc.collect()
     gc.freeze()
     try:
         begun = time.process_time()
