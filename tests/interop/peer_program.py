@@ -21,6 +21,8 @@ import ssl
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +33,7 @@ Headers = list[tuple[str, str]]
 Answer = tuple[int, Headers, bytes]
 
 
-class Peer:
+class Peer(ABC):
     """One implementation of AS2 behind the questions above."""
 
     def __init__(self, folder: Path) -> None:
@@ -43,18 +45,17 @@ class Peer:
     def agree(self, terms: dict[str, Any]) -> None:
         self.terms = terms
 
+    @abstractmethod
     def send(self, file: Path, content_type: str, altered: bool) -> dict[str, Any]:
-        raise NotImplementedError
+        """Post one file, altered on its way if so asked; what ``send`` answers above."""
 
-    def receive(self, headers: Headers, body: bytes) -> Answer:
-        raise NotImplementedError
-
+    @abstractmethod
     def server(self) -> HTTPServer:
-        """A server on a free port of loopback that hands what comes to ``receive``."""
-        return ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"peer": self}))
+        """A server on a free port of loopback."""
 
+    @abstractmethod
     def settle(self) -> list[int]:
-        raise NotImplementedError
+        """Post the asynchronous receipts that wait; the HTTP statuses they met."""
 
     def pem(self, name: str) -> bytes:
         return Path(self.folder, name).read_bytes()
@@ -103,10 +104,15 @@ def post(url: str, headers: dict[str, str], body: bytes, *, trusted: Path | None
         connection.close()
 
 
+def server_for(receive: Callable[[Headers, bytes], Answer]) -> HTTPServer:
+    """A server on a free port of loopback that hands what comes to ``receive``."""
+    return ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"receive": staticmethod(receive)}))
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
-    peer: ClassVar[Peer]
+    receive: ClassVar[staticmethod[[Headers, bytes], Answer]]
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: standard output is for answers."""
@@ -114,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            status, headers, content = self.peer.receive(list(self.headers.items()), body)
+            status, headers, content = self.receive(list(self.headers.items()), body)
         except Exception as exc:  # noqa: BLE001  # a library's fault is an answer too
             traceback.print_exc()
             status, headers, content = 500, [], f"{type(exc).__name__}: {exc}".encode()

@@ -6,12 +6,13 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
 from gateway.transports.as2 import independent
 from tests.interop import peer_program
-from tests.interop.peer_program import Answer, Headers, altered, post, run
+from tests.interop.peer_program import Answer, Headers, altered, post, run, server_for
 
 #: Our names of ciphers → pyas2lib's.
 CIPHERS = {"des_ede3_cbc": "tripledes_192_cbc", "aes128_cbc": "aes_128_cbc", "aes256_cbc": "aes_256_cbc"}
@@ -74,6 +75,9 @@ class Pyas2libPeer(peer_program.Peer):
                 lambda entity: independent.cms.encrypt_message(entity, cipher, certificate),
             )
         return headers, body
+
+    def server(self) -> HTTPServer:
+        return server_for(self.receive)
 
     def receive(self, headers: Headers, body: bytes) -> Answer:
         wire = _wire(headers, body)

@@ -8,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from gateway import outbox
-from gateway.models import DeliveryKind, ErpConnection
+from gateway.models import Blob, Delivery, DeliveryKind, ErpConnection, Transmission
 from gateway.pipeline import receive, relay, release
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
@@ -65,6 +67,7 @@ class SupplierServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[tuple[dict[str, str], bytes]] = []
+        self.terms: As2Terms  #: the link as ACME sees it, for tests that make answers of their own
         self.answer: Callable[[dict[str, str], bytes], tuple[int, dict[str, str], bytes] | None]
 
     @property
@@ -113,13 +116,34 @@ def supplier(their_key: CertificateRef, our_key: CertificateRef) -> Iterator[Sup
         return 200, mdn.headers, mdn.body
 
     server.answer = processed
-    server.terms = terms  # type: ignore[attr-defined]  # for tests that make answers of their own
+    server.terms = terms
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield server
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def send_over_as2(partner: TradingPartner, document: bytes) -> Transmission:
+    """A message of ours as the outbox sends it, with whatever answer the partner's server gave."""
+    row = Transmission.objects.create(
+        direction="outbound",
+        channel="as2",
+        partner=partner,
+        state="prepared",
+        format="x12",
+        content_type="application/edi-x12",
+        file_name="850.edi",
+        raw=Blob.put(document),
+        payload=Blob.put(document),
+    )
+    with transaction.atomic():
+        outbox.enqueue(DeliveryKind.PARTNER, f"partner:{row.uid}", transmission=row)
+    Delivery.objects.update(due_at=Now())
+    relay.work(DeliveryKind.PARTNER, "test", most=1)
+    row.refresh_from_db()
+    return row
 
 
 def _agreements(channel: str, format: str) -> list[dict[str, str]]:

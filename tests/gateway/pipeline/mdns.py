@@ -31,7 +31,7 @@ def mdn_of(
     supplier: SupplierServer, *, disposition: str = "processed", terms: As2Terms | None = None, place: int = 0
 ) -> as2.Mdn:
     """ACME's receipt for a message it got."""
-    return receipt_for(*supplier.received[place], terms or supplier.terms, disposition)  # type: ignore[attr-defined]
+    return receipt_for(*supplier.received[place], terms or supplier.terms, disposition)
 
 
 def receipt_for(headers: dict[str, str], body: bytes, terms: As2Terms, disposition: str = "processed") -> as2.Mdn:

@@ -14,17 +14,15 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
-from gateway import outbox
-from gateway.models import Blob, Delivery, DeliveryKind, Event, Transmission
-from gateway.pipeline import relay
+from gateway.models import Blob, Event, Transmission
 from gateway.transports import as2
 from partners.models import As2Link, Certificate, OwnIdentity, PrivateKey, TradingPartner
 from partners.profiles import Algorithms
 from tests.certificates import make_identity
+from tests.gateway.pipeline.conftest import send_over_as2
 from tests.services import need
 
 pytestmark = pytest.mark.django_db
@@ -43,22 +41,7 @@ def ours(acme: TradingPartner, supplier):
 
     def sent(**terms: object) -> Transmission:
         As2Link.objects.update(**terms)
-        row = Transmission.objects.create(
-            direction="outbound",
-            channel="as2",
-            partner=acme,
-            state="prepared",
-            format="x12",
-            content_type="application/edi-x12",
-            file_name="850.edi",
-            raw=Blob.put(DOCUMENT),
-            payload=Blob.put(DOCUMENT),
-        )
-        outbox.enqueue(DeliveryKind.PARTNER, f"partner:{row.uid}", transmission=row)
-        Delivery.objects.update(due_at=Now())
-        relay.work(DeliveryKind.PARTNER, "test", most=1)
-        row.refresh_from_db()
-        return row
+        return send_over_as2(acme, DOCUMENT)
 
     return sent
 

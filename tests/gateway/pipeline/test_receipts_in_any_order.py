@@ -106,7 +106,7 @@ class Exchange:
         self.first = "receipted" if what == "yes" else "rejected"
 
     def _mdn(self, what: str) -> as2.Mdn:
-        terms = self.supplier.terms  # type: ignore[attr-defined]
+        terms = self.supplier.terms
         headers, body = self.supplier.received[0]
         if what == "forged":
             return as2.build_mdn(headers, terms=terms, mic=None, text="Taken.")

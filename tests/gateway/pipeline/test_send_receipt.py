@@ -33,7 +33,7 @@ def _acme_is_on_this_machine(acme):
 @pytest.fixture
 def theirs(supplier: SupplierServer) -> as2.Outgoing:
     """A message of ACME."""
-    terms = supplier.terms  # type: ignore[attr-defined]
+    terms = supplier.terms
     return as2.build_message(b"ISA*00*", terms=terms, message_id=MESSAGE_ID, file_name="855.edi")
 
 

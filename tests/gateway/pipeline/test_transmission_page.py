@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from gateway import outbox
-from gateway.models import Blob, Delivery, DeliveryKind, Event, Transmission
-from gateway.pipeline import relay
+from gateway.models import Blob, Event, Transmission
 from gateway.transports import as2
 from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
+from tests.gateway.pipeline.conftest import send_over_as2
 
 pytestmark = pytest.mark.django_db
 
@@ -43,22 +41,7 @@ def theirs(acme: TradingPartner, supplier):
 
 @pytest.fixture
 def ours(acme: TradingPartner, supplier) -> Transmission:
-    row = Transmission.objects.create(
-        direction="outbound",
-        channel="as2",
-        partner=acme,
-        state="prepared",
-        format="x12",
-        content_type="application/edi-x12",
-        file_name="850.edi",
-        raw=Blob.put(DOCUMENT),
-        payload=Blob.put(DOCUMENT),
-    )
-    outbox.enqueue(DeliveryKind.PARTNER, f"partner:{row.uid}", transmission=row)
-    Delivery.objects.update(due_at=Now())
-    relay.work(DeliveryKind.PARTNER, "test", most=1)
-    row.refresh_from_db()
-    return row
+    return send_over_as2(acme, DOCUMENT)
 
 
 def shown(site: Client, row: Transmission, more: str = "") -> str:
