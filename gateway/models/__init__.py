@@ -1,6 +1,6 @@
 """The rows: the truth of the gateway. Everything else may be lost and is found again from here."""
 
-from gateway.models.audit import Event
+from gateway.models.audit import AuditBatch, AuditKey, Checkpoint, Event, UnsealedEvent
 from gateway.models.deliveries import Attempt, Delivery, DeliveryKind, DeliveryLane, DeliveryState
 from gateway.models.documents import Document, DocumentState
 from gateway.models.exceptions import CaseEntry, CaseState, ExceptionCase
@@ -14,30 +14,44 @@ from gateway.models.orders import (
     Promise,
     ShippedQuantity,
 )
+from gateway.models.queue import Breaker, EntryState, Heartbeat, QueueEntry, QueueLane
+from gateway.models.retention import Archive, ArchivingNow, LegalHold
 from gateway.models.transmissions import Blob, Interchange, Transmission, TransmissionState
 
 __all__ = [
+    "Archive",
+    "ArchivingNow",
     "Attempt",
+    "AuditBatch",
+    "AuditKey",
     "Blob",
+    "Breaker",
     "CaseEntry",
     "CaseState",
+    "Checkpoint",
     "Delivery",
     "DeliveryKind",
     "DeliveryLane",
     "DeliveryState",
     "Document",
     "DocumentState",
+    "EntryState",
     "ErpConnection",
     "ErpToken",
     "Event",
     "ExceptionCase",
+    "Heartbeat",
     "Interchange",
+    "LegalHold",
     "Order",
     "OrderLine",
     "OrderRevision",
     "OrderState",
     "Promise",
+    "QueueEntry",
+    "QueueLane",
     "ShippedQuantity",
     "Transmission",
     "TransmissionState",
+    "UnsealedEvent",
 ]

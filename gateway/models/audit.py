@@ -1,4 +1,4 @@
-"""The audit trail: what happened, in order; rows are added and never changed."""
+"""The audit trail: what happened, in order; rows are added, sealed in batches and never changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from gateway.models.fields import StorableJSONField
+from partners.models import SealedSecret
 
 
 class Event(models.Model):
@@ -28,3 +29,55 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class UnsealedEvent(models.Model):
+    """An event that is in no batch yet. A trigger of the database adds it with the event, the sealer takes it away.
+
+    Ids are given before a transaction commits, so "all up to this id" would miss what commits late; these rows miss nothing.
+    """
+
+    event_id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}"
+
+
+class AuditBatch(models.Model):
+    """Committed events chained into the audit trail: one link of the hash chain."""
+
+    sequence = models.BigIntegerField(primary_key=True)  #: 1, 2, 3 …, no gap
+    previous = models.CharField(max_length=64)  #: digest of the batch before; of the first 64 zeros
+    #: For each event its id (8 bytes, big-endian) and its SHA-256 (32 bytes), in ascending order of id.
+    leaves = models.BinaryField()
+    events = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64, unique=True)  #: SHA-256, hex, over sequence, previous and leaves
+    sealed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "audit batches"
+
+    def __str__(self) -> str:
+        return f"batch {self.sequence}, {self.digest[:12]}…"
+
+
+class AuditKey(SealedSecret):
+    """The private key that signs checkpoints, sealed; the public one is in every checkpoint."""
+
+    PURPOSE = "audit key"
+
+    public_key = models.TextField()  #: PEM
+    made_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+
+class Checkpoint(models.Model):
+    """A signed word about the head of the chain; a copy is kept outside the database, so that cutting the chain shows."""
+
+    batch = models.OneToOneField(AuditBatch, models.PROTECT, related_name="checkpoint")
+    statement = models.JSONField()  #: what is signed: sequence, digest, events so far, moment, public key
+    signature = models.TextField()  #: base64, Ed25519 over the statement as canonical JSON
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"checkpoint at batch {self.batch_id}"

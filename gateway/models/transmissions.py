@@ -32,7 +32,8 @@ class Blob(models.Model):
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     size_bytes = models.PositiveBigIntegerField()
-    data = models.BinaryField()
+    #: Null: in the blob store, where everything new goes; bytes from before there was one stay here until they are moved.
+    data = models.BinaryField(null=True)
 
     def __str__(self) -> str:
         return f"{self.sha256[:12]}… ({self.size_bytes} bytes)"

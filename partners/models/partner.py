@@ -29,6 +29,12 @@ class TradingPartner(models.Model):
         "Suspended: everything is refused until it is live again.",
     )
     notes = models.TextField(blank=True, help_text="Contacts, agreements by telephone, anything the next person needs.")
+    keep_months = models.PositiveSmallIntegerField(
+        "retention in months",
+        null=True,
+        blank=True,
+        help_text="How long finished documents stay in the tables before they are archived. Empty: as set for all partners.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

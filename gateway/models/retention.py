@@ -1,0 +1,58 @@
+"""What may leave the tables, and what must not: archives by month, and legal holds."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class LegalHold(models.Model):
+    """Nothing of this partner, or of this order, is archived while the hold lasts, whatever the retention says."""
+
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, null=True, blank=True, related_name="+")
+    order = models.ForeignKey("gateway.Order", models.PROTECT, null=True, blank=True, related_name="+")
+    reason = models.TextField(help_text="Why, and who may end it, e.g. the file number of the dispute.")
+    placed_by = models.CharField(max_length=150, editable=False)
+    placed_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_by = models.CharField(max_length=150, blank=True, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(partner__isnull=False, order__isnull=True) | Q(partner__isnull=True, order__isnull=False),
+                name="hold_on_one_thing",
+                violation_error_message="Hold either a partner or an order.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"hold on {self.order or self.partner}"
+
+
+class Archive(models.Model):
+    """One file of finished work that left the tables: a partner's exchanges of one month, with their bytes."""
+
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="+")
+    month = models.DateField()  #: its first day
+    part = models.PositiveIntegerField(default=1)  #: of that partner and month; what was held goes into a later one
+    sha256 = models.CharField(max_length=64)  #: of the file, in the blob store
+    size_bytes = models.PositiveBigIntegerField()
+    rows = models.JSONField(default=dict)  #: model → how many
+    events = models.BinaryField()  #: ids of the audit events in it, 8 bytes each, ascending
+    made_at = models.DateTimeField(default=timezone.now)
+    restored_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partner", "month", "part"], name="archive_once")]
+
+    def __str__(self) -> str:
+        return f"archive of {self.partner_id}, {self.month:%Y-%m}, part {self.part}"
+
+
+class ArchivingNow(models.Model):
+    """There only inside the transaction that archives: the database lets events be deleted while it sees such a row."""
+
+    def __str__(self) -> str:
+        return "archiving"
