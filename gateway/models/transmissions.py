@@ -64,6 +64,8 @@ class Blob(models.Model):
 
     @property
     def content(self) -> bytes:
+        if self.data is None:
+            raise LookupError(f"blob {self.sha256} has no bytes here")
         return bytes(self.data)
 
 
