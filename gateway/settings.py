@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
 import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -34,7 +36,7 @@ def _number(name: str, default: float, *, least: float) -> float:
         number = float(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}; say a number.") from None
-    if number < least:
+    if number < least or not math.isfinite(number):
         raise ImproperlyConfigured(f"{name} is {value}; it must be at least {least}.")
     return number
 
@@ -56,10 +58,58 @@ def _header(name: str, default: str) -> str:
     return "HTTP_" + value.upper().replace("-", "_")
 
 
+def _hosts(name: str, default: str) -> list[str]:
+    """Names of hosts, as Django compares them: no scheme, no port, no path."""
+    hosts = [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+    for host in hosts:
+        if host != "*" and not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", host):
+            raise ImproperlyConfigured(
+                f"{name}: {host!r} is no host name. Say names by commas: b2b.example.com,10.0.0.5."
+            )
+    if not hosts:
+        raise ImproperlyConfigured(
+            f"{name} is empty: no request would be answered. Say names by commas: b2b.example.com."
+        )
+    return hosts
+
+
+def _origins(name: str) -> list[str]:
+    origins = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+            raise ImproperlyConfigured(
+                f"{name}: {origin!r} is no origin. Say scheme and host: https://b2b.example.com."
+            )
+    return origins
+
+
+def _url(name: str, default: str, schemes: tuple[str, ...], example: str) -> str:
+    """An address. What is said of a wrong one is its scheme at most: the rest may hold a password."""
+    value = os.environ.get(name, default)
+    scheme, colon, _ = value.partition(":")
+    if not colon or scheme not in schemes:
+        said = f"begins with {scheme!r}" if colon else "is no address"
+        raise ImproperlyConfigured(f"{name} {said}; say {example}.")
+    try:
+        _ = urlsplit(value).port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} has a port that is no number from 0 to 65535; say {example}.") from None
+    return value
+
+
+def _long_enough(environment: str, secret: str) -> str:
+    if len(secret) < 32 or not secret.isascii():
+        raise ImproperlyConfigured(
+            f"{environment} has {len(secret)} characters; at least 32 random ones of ASCII are needed. "
+            "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return secret
+
+
 def _kept_secret(environment: str, file_name: str) -> str:
     """The secret from the environment, else from a file only we can read, made at the first start."""
     if value := os.environ.get(environment):
-        return value
+        return _long_enough(environment, value)
     path = DATA_DIR / file_name
     if not path.exists():
         # Written whole before it gets its name: another process that starts now reads all of it or makes no second one.
@@ -69,15 +119,18 @@ def _kept_secret(environment: str, file_name: str) -> str:
         with suppress(FileExistsError):
             path.hardlink_to(fresh)
         fresh.unlink()
-    return path.read_text("ascii").strip()
+    try:
+        return _long_enough(f"{environment}, from {path},", path.read_text("ascii").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{environment} cannot be read from {path}: {error}.") from None
 
 
 #: Everything the gateway writes when it runs on one machine: database file, secrets.
 DATA_DIR = Path(os.environ.get("GATEWAY_DATA_DIR", BASE_DIR / "var")).resolve()
 try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    (DATA_DIR / "static").mkdir(parents=True, exist_ok=True)  # whitenoise warns when it is absent, and finds the rest
 except OSError as error:
-    raise ImproperlyConfigured(f"GATEWAY_DATA_DIR {DATA_DIR} cannot be made: {error}.") from error
+    raise ImproperlyConfigured(f"GATEWAY_DATA_DIR {DATA_DIR} cannot be made, or written to: {error}.") from error
 
 # -- Django
 DEBUG = _flag("GATEWAY_DEBUG", False)
@@ -85,9 +138,13 @@ SECRET_KEY = _kept_secret("GATEWAY_SECRET_KEY", "django-secret-key")
 #: Wraps private keys and credentials at rest (partners/keystore.py). Lose it and they are lost: back it up apart.
 KEYSTORE_SECRET = _kept_secret("GATEWAY_KEYSTORE_SECRET", "keystore-secret")
 #: Former ones, by commas, until ``manage.py keystore_rotate`` has re-wrapped what they opened.
-KEYSTORE_OLD_SECRETS = tuple(filter(None, os.environ.get("GATEWAY_KEYSTORE_OLD_SECRETS", "").split(",")))
-ALLOWED_HOSTS = os.environ.get("GATEWAY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
-CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("GATEWAY_TRUSTED_ORIGINS", "").split(",") if origin]
+KEYSTORE_OLD_SECRETS = tuple(
+    _long_enough("GATEWAY_KEYSTORE_OLD_SECRETS", secret)
+    for secret in os.environ.get("GATEWAY_KEYSTORE_OLD_SECRETS", "").split(",")
+    if secret
+)
+ALLOWED_HOSTS = _hosts("GATEWAY_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _origins("GATEWAY_TRUSTED_ORIGINS")
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = "gateway.wsgi.application"
 USE_TZ = True
@@ -143,7 +200,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns when it is absent, and finds the rest by itself
 WHITENOISE_USE_FINDERS = True  # no collectstatic step on one machine
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -182,9 +238,17 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 # -- database
 DATABASES = {
     "default": dj_database_url.parse(
-        os.environ.get("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}"), conn_max_age=60
+        _url(
+            "DATABASE_URL",
+            f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}",
+            ("sqlite", "postgres", "postgresql"),
+            "postgres://user:password@host:5432/name, or sqlite:////folder/file",
+        ),
+        conn_max_age=60,
     )
 }
+if DATABASES["default"]["NAME"] in {"", ":memory:"}:
+    raise ImproperlyConfigured("DATABASE_URL names no database; say postgres://user:password@host:5432/name.")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # DEFERRED loses 99 % of concurrent writes to "database is locked"; FULL because an MDN follows the commit.
@@ -194,14 +258,21 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # Tests run on a file like the real one: threads of a database in memory lock each other out.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / f"test-{os.getpid()}.sqlite3"}
+#: Several processes on one file of a SQLite that may lose pages when two of them check-point at once; see doctor.
+SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
 
 # -- Celery: the alarm clock. Losing a message costs seconds, never a document.
-CELERY_BROKER_URL = os.environ.get("GATEWAY_BROKER_URL", "memory://localhost/")
-if CELERY_BROKER_URL.startswith("filesystem:"):
+if os.environ.get("GATEWAY_BROKER_URL", "").startswith("filesystem:"):
     raise ImproperlyConfigured(
         "GATEWAY_BROKER_URL: kombu's filesystem broker reads half-written files and stops its worker. "
         "Leave it unset (memory), or name RabbitMQ (amqp://…) or Redis (redis://…)."
     )
+CELERY_BROKER_URL = _url(
+    "GATEWAY_BROKER_URL",
+    "memory://localhost/",
+    ("memory", "amqp", "amqps", "redis", "rediss"),
+    "amqp://user:password@host:5672/name, or redis://host:6379/0, or nothing (memory)",
+)
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"polling_interval": 0.05}  # kombu's default of 1.0 gives four tasks a second
     if CELERY_BROKER_URL.startswith("memory:")
@@ -268,13 +339,16 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
+LOG_LEVEL = os.environ.get("GATEWAY_LOG_LEVEL", "INFO")
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured(f"GATEWAY_LOG_LEVEL is {LOG_LEVEL!r}; say DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"in_one_line": {"()": "django.utils.log.CallbackFilter", "callback": _in_one_line}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("GATEWAY_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "pyx12": {"level": "CRITICAL"},
         "pyas2lib": {"level": "ERROR"},  # at DEBUG it writes decrypted payloads
