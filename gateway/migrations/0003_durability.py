@@ -225,4 +225,46 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("key", "entry"), name="queue_lane_once")],
             },
         ),
+        migrations.CreateModel(
+            name="ArchivedRow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("model", models.CharField(max_length=16)),
+                ("row_id", models.BigIntegerField()),
+                ("uid", models.UUIDField(null=True)),
+                ("order_id", models.BigIntegerField(null=True)),
+                ("key", models.CharField(blank=True, max_length=64)),
+                ("content", models.CharField(blank=True, max_length=64)),
+                ("facts", models.JSONField(null=True)),
+                (
+                    "answer",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="gateway.blob",
+                    ),
+                ),
+                (
+                    "archive",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="left", to="gateway.archive"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("key", ""), _negated=True), fields=["key"], name="archived_row_key"
+                    ),
+                    models.Index(condition=models.Q(("uid__isnull", False)), fields=["uid"], name="archived_row_uid"),
+                    models.Index(
+                        condition=models.Q(("order_id__isnull", False)),
+                        fields=["order_id"],
+                        name="archived_row_order",
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("model", "row_id"), name="archived_row_once")],
+            },
+        ),
     ]

@@ -15,11 +15,12 @@ from gateway.models.orders import (
     ShippedQuantity,
 )
 from gateway.models.queue import Breaker, EntryState, Heartbeat, QueueEntry, QueueLane
-from gateway.models.retention import Archive, ArchivingNow, LegalHold
+from gateway.models.retention import Archive, ArchivedRow, ArchivingNow, LegalHold
 from gateway.models.transmissions import Blob, Interchange, Transmission, TransmissionState
 
 __all__ = [
     "Archive",
+    "ArchivedRow",
     "ArchivingNow",
     "Attempt",
     "AuditBatch",

@@ -51,6 +51,32 @@ class Archive(models.Model):
         return f"archive of {self.partner_id}, {self.month:%Y-%m}, part {self.part}"
 
 
+class ArchivedRow(models.Model):
+    """What stays of a row that left: enough to know it again when it is repeated, and to say which archive has it."""
+
+    archive = models.ForeignKey(Archive, models.PROTECT, related_name="left")
+    model = models.CharField(max_length=16)  #: "transmission", "interchange", "document", "exceptioncase" or "order"
+    row_id = models.BigIntegerField()  #: its primary key
+    uid = models.UUIDField(null=True)
+    order_id = models.BigIntegerField(null=True)  #: of a document, the order it was about
+    #: SHA-256, hex, of what must not come twice, see ``archives/traces.py``; empty: it may.
+    key = models.CharField(max_length=64, blank=True)
+    content = models.CharField(max_length=64, blank=True)  #: SHA-256, hex, of what it said under that key
+    facts = models.JSONField(null=True)  #: of a message, what its repeat is compared with and how it was answered
+    answer = models.ForeignKey("gateway.Blob", models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "row_id"], name="archived_row_once")]
+        indexes = [
+            models.Index(fields=["key"], condition=~Q(key=""), name="archived_row_key"),
+            models.Index(fields=["uid"], condition=Q(uid__isnull=False), name="archived_row_uid"),
+            models.Index(fields=["order_id"], condition=Q(order_id__isnull=False), name="archived_row_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.row_id}, archived"
+
+
 class ArchivingNow(models.Model):
     """There only inside the transaction that archives: the database lets events be deleted while it sees such a row."""
 
