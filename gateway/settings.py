@@ -261,6 +261,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 #: Several processes on one file of a SQLite that may lose pages when two of them check-point at once; see doctor.
 SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
 
+#: Said by who lets several processes share one SQLite file although its library is older than 3.51.3 (gateway/server.py).
+SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
+
 # -- Celery: the alarm clock. Losing a message costs seconds, never a document.
 if os.environ.get("GATEWAY_BROKER_URL", "").startswith("filesystem:"):
     raise ImproperlyConfigured(
@@ -279,12 +282,22 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     else {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 1}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker may be away for weeks; the poll does the work meanwhile
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_HEARTBEAT = 10  # RabbitMQ: a connection that went dead is noticed and made anew
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_TASK_DEFAULT_QUEUE = "gateway"
+#: One queue for each kind of work, ``PREFIX.kind`` (gateway/bell.py). Two gateways on one broker need two prefixes.
+BROKER_PREFIX = os.environ.get("GATEWAY_BROKER_PREFIX", "gateway")
+CELERY_TASK_DEFAULT_QUEUE = f"{BROKER_PREFIX}.translate"
+CELERY_TASK_DEFAULT_EXCHANGE = ""  # a queue is reached by its name: nothing to lose when a broker is flushed
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_WORKER_POOL = "solo"  # a task only rings; the work is done by threads of our own (gateway/worker.py)
+CELERY_WORKER_CONSUMER = "gateway.celery:Ear"
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # whoever reaches the broker could stop every worker
+CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -294,6 +307,8 @@ CELERY_TIMEZONE = "UTC"
 LEASE = timedelta(seconds=_number("GATEWAY_LEASE_S", 120, least=5))
 #: Every worker looks for due rows this often by itself, whatever became of the broker.
 POLL_S = _number("GATEWAY_POLL_S", 5, least=0.1)
+#: Threads of one worker process that do the work.
+HANDS = int(_number("GATEWAY_HANDS", 6, least=1))
 #: Minutes between tries; ± 20 % jitter; after the last one the delivery is a dead letter.
 RETRY_SCHEDULE_MIN = {
     "translate": [0.1, 0.5, 1],
@@ -306,6 +321,13 @@ RETRY_SCHEDULE_MIN = {
 POISON_AFTER = int(_number("GATEWAY_POISON_AFTER", 3, least=1))
 #: So many messages, and so many receipts, are on their way to one partner at the same time.
 SENDS_AT_ONCE = int(_number("GATEWAY_SENDS_AT_ONCE", 2, least=1))
+#: So many documents are on their way into one ERP at the same time.
+ERP_CALLS_AT_ONCE = int(_number("GATEWAY_ERP_CALLS_AT_ONCE", 4, least=1))
+#: Who does not answer is left alone for so long, then for twice as long each time, up to the second figure.
+BREAKER_PAUSE_S = _number("GATEWAY_BREAKER_PAUSE_S", 30, least=0.1)
+BREAKER_MOST_S = _number("GATEWAY_BREAKER_MOST_S", 900, least=BREAKER_PAUSE_S)
+#: What failed is tried again one by one, so many a minute against one system, however much failed at once.
+RETRIES_PER_MINUTE = _number("GATEWAY_RETRIES_PER_MINUTE", 60, least=1)
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
 

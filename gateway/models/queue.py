@@ -65,17 +65,17 @@ class QueueLane(models.Model):
 class Breaker(models.Model):
     """How one system outside has been answering: all processes that speak to it read and write this row.
 
-    Its row is written by failures and by the first success after them; while all is well it is not touched.
+    Its row is written by failures and by the successes soon after them; while all is well it is not touched.
     """
 
     remote = models.CharField(max_length=32, primary_key=True)  #: as in QueueEntry
     failures = models.PositiveIntegerField(default=0)  #: in a row
     recent = models.PositiveIntegerField(default=0)  #: the last 20 calls, newest in the lowest bit; 1 is a failure
-    calls = models.PositiveSmallIntegerField(default=0)  #: how many of these 20 there were
     #: Null: closed, calls go out. Else nothing is sent, but for one probe when this moment has come.
     open_until = models.DateTimeField(null=True)
-    opened_at = models.DateTimeField(null=True)
-    pause_s = models.FloatField(default=0)  #: how long it was open the last time; the next is twice that
+    opened_at = models.DateTimeField(null=True)  #: null exactly when ``open_until`` is
+    closed_at = models.DateTimeField(null=True)  #: the last time; one that opens again soon after goes on with its pauses
+    pause_s = models.FloatField(default=0)  #: the last one, before jitter and the remote's own wish; the next is twice that
     good_probes = models.PositiveSmallIntegerField(default=0)  #: in a row, while open
     next_retry_at = models.DateTimeField(null=True)  #: retries are budgeted: not before this moment
     last_error = models.TextField(blank=True)
