@@ -5,12 +5,14 @@ With nothing set the gateway runs on one machine: SQLite, the broker in memory, 
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import logging
 import math
 import os
 import re
 import secrets
+import sys
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -41,9 +43,11 @@ def _number(name: str, default: float, *, least: float) -> float:
     return number
 
 
-def _networks(name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+def _networks(name: str, default: str = "") -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in os.environ.get(name, "").split(",") if part.strip())
+        return tuple(
+            ipaddress.ip_network(part.strip()) for part in os.environ.get(name, default).split(",") if part.strip()
+        )
     except ValueError as error:
         raise ImproperlyConfigured(
             f"{name}: {error}. Say addresses or networks by commas: 10.0.0.5,10.1.0.0/16."
@@ -94,6 +98,18 @@ def _url(name: str, default: str, schemes: tuple[str, ...], example: str) -> str
         _ = urlsplit(value).port
     except ValueError:
         raise ImproperlyConfigured(f"{name} has a port that is no number from 0 to 65535; say {example}.") from None
+    return value
+
+
+def _blobs(name: str, default: str) -> str:
+    """Where raw bytes are. Of a wrong address only its scheme is said, as in ``_url``."""
+    value = _url(name, default, ("file", "s3"), "file:/folder, or s3://bucket/prefix?endpoint=https://host&region=name")
+    if value.startswith("file:") and not value.startswith("file:/"):
+        raise ImproperlyConfigured(f"{name} names a folder from nowhere; say the whole path: file:/srv/gateway/blobs.")
+    if value.startswith("s3:") and importlib.util.find_spec("boto3") is None:
+        raise ImproperlyConfigured(
+            f"{name} names a bucket, and boto3 is not installed: pip install -r requirements-s3.txt"
+        )
     return value
 
 
@@ -166,6 +182,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gateway.endpoints.proxies.TrustedProxies",  # first: who calls, and whether by TLS, is asked by all others
+    "gateway.endpoints.observed.Observed",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -261,8 +278,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 #: Several processes on one file of a SQLite that may lose pages when two of them check-point at once; see doctor.
 SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
 
-#: Said by who lets several processes share one SQLite file although its library is older than 3.51.3 (gateway/server.py).
-SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
+# -- raw bytes: outside the database, see gateway/blob_store
+BLOBS = _blobs("GATEWAY_BLOBS", f"file:{DATA_DIR / 'blobs'}")
+#: What no row names stays so long: a process may be about to commit the row.
+BLOB_GRACE = timedelta(hours=_number("GATEWAY_BLOB_GRACE_H", 24, least=1))
 
 # -- Celery: the alarm clock. Losing a message costs seconds, never a document.
 if os.environ.get("GATEWAY_BROKER_URL", "").startswith("filesystem:"):
@@ -295,7 +314,7 @@ CELERY_TASK_DEFAULT_QUEUE = f"{BROKER_PREFIX}.translate"
 CELERY_TASK_DEFAULT_EXCHANGE = ""  # a queue is reached by its name: nothing to lose when a broker is flushed
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_WORKER_POOL = "solo"  # a task only rings; the work is done by threads of our own (gateway/worker.py)
-CELERY_WORKER_CONSUMER = "gateway.celery:Ear"
+CELERY_WORKER_CONSUMER = "gateway.ear:Consumer"
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # whoever reaches the broker could stop every worker
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -328,6 +347,8 @@ BREAKER_PAUSE_S = _number("GATEWAY_BREAKER_PAUSE_S", 30, least=0.1)
 BREAKER_MOST_S = _number("GATEWAY_BREAKER_MOST_S", 900, least=BREAKER_PAUSE_S)
 #: What failed is tried again one by one, so many a minute against one system, however much failed at once.
 RETRIES_PER_MINUTE = _number("GATEWAY_RETRIES_PER_MINUTE", 60, least=1)
+#: Where the signed heads of the audit trail are kept beside the database; copy it away, or cutting the trail goes unnoticed.
+CHECKPOINTS_FILE = Path(os.environ.get("GATEWAY_CHECKPOINTS", DATA_DIR / "checkpoints.jsonl"))
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
 
@@ -354,6 +375,15 @@ REST_FRAMEWORK = {
 DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "gateway.endpoints.error_handlers.ProblemHandler"}
 
 
+# -- metrics: who may read them, by address or by token; everybody else finds nothing there
+METRICS_FROM = _networks("GATEWAY_METRICS_FROM", "127.0.0.0/8,::1")
+METRICS_TOKEN = os.environ.get("GATEWAY_METRICS_TOKEN", "")
+if METRICS_TOKEN:
+    _long_enough("GATEWAY_METRICS_TOKEN", METRICS_TOKEN)
+#: Whether the metrics may name partners; their list may be confidential where the metrics are not.
+METRICS_PARTNERS = _flag("GATEWAY_METRICS_PARTNERS", False)
+
+
 # -- logs: ids, never contents
 def _in_one_line(record: logging.LogRecord) -> bool:
     """Whoever calls us by a name that is none of ours costs a short line, not a stack of them, and it names our setting."""
@@ -364,21 +394,25 @@ def _in_one_line(record: logging.LogRecord) -> bool:
 LOG_LEVEL = os.environ.get("GATEWAY_LOG_LEVEL", "INFO")
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"GATEWAY_LOG_LEVEL is {LOG_LEVEL!r}; say DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+LOG_FORMAT = os.environ.get("GATEWAY_LOG_FORMAT") or (
+    "line" if sys.stderr is not None and sys.stderr.isatty() else "json"
+)
+if LOG_FORMAT not in {"json", "line"}:
+    raise ImproperlyConfigured(f"GATEWAY_LOG_FORMAT is {LOG_FORMAT!r}; say json or line.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"in_one_line": {"()": "django.utils.log.CallbackFilter", "callback": _in_one_line}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "formatters": {"json": {"()": "gateway.logs.Json"}, "line": {"()": "gateway.logs.Line"}},
+    "handlers": {"console": {"()": "gateway.logs.Unhurried", "formatter": LOG_FORMAT}},
+    # GATEWAY_LOG_LEVEL is for what we write. What others write below WARNING (bodies, headers with credentials, statements
+    # with their values, decrypted parts) no setting lets through.
+    "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
+        **{name: {"level": LOG_LEVEL} for name in ("gateway", "partners", "edi_maps")},
         "pyx12": {"level": "CRITICAL"},
-        "pyas2lib": {"level": "ERROR"},  # at DEBUG it writes decrypted payloads
-        "httpcore": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "celery": {"level": "WARNING"},
-        "kombu": {"level": "WARNING"},
-        "waitress": {"level": "WARNING"},
+        "pyas2lib": {"level": "CRITICAL"},  # at ERROR it writes tracebacks
+        "django": {"handlers": [], "level": "WARNING"},  # its own handler would mail local variables
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"filters": ["in_one_line"]},
     },
