@@ -27,11 +27,14 @@ class Migration(migrations.Migration):
                 ("previous", models.CharField(max_length=64)),
                 ("leaves", models.BinaryField()),
                 ("events", models.PositiveIntegerField()),
+                ("first_event", models.BigIntegerField()),
+                ("last_event", models.BigIntegerField()),
                 ("digest", models.CharField(max_length=64, unique=True)),
                 ("sealed_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
                 "verbose_name_plural": "audit batches",
+                "indexes": [models.Index(fields=["last_event"], name="batch_of_event")],
             },
         ),
         migrations.CreateModel(

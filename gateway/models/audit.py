@@ -51,11 +51,14 @@ class AuditBatch(models.Model):
     #: For each event its id (8 bytes, big-endian) and its SHA-256 (32 bytes), in ascending order of id.
     leaves = models.BinaryField()
     events = models.PositiveIntegerField()
-    digest = models.CharField(max_length=64, unique=True)  #: SHA-256, hex, over sequence, previous and leaves
+    first_event = models.BigIntegerField()  #: lowest id among the leaves; where it is looked for
+    last_event = models.BigIntegerField()  #: highest id among the leaves
+    digest = models.CharField(max_length=64, unique=True)  #: SHA-256, hex, over all the above and the moment, see gateway/audit
     sealed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         verbose_name_plural = "audit batches"
+        indexes = [models.Index(fields=["last_event"], name="batch_of_event")]
 
     def __str__(self) -> str:
         return f"batch {self.sequence}, {self.digest[:12]}…"
@@ -66,7 +69,7 @@ class AuditKey(SealedSecret):
 
     PURPOSE = "audit key"
 
-    public_key = models.TextField()  #: PEM
+    public_key = models.TextField()  #: Ed25519, PEM
     made_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 
@@ -75,7 +78,8 @@ class Checkpoint(models.Model):
     """A signed word about the head of the chain; a copy is kept outside the database, so that cutting the chain shows."""
 
     batch = models.OneToOneField(AuditBatch, models.PROTECT, related_name="checkpoint")
-    statement = models.JSONField()  #: what is signed: sequence, digest, events so far, moment, public key
+    #: What is signed: sequence and digest of the batch, how many events so far, the moment, the public key (base64, 32 bytes).
+    statement = models.JSONField()
     signature = models.TextField()  #: base64, Ed25519 over the statement as canonical JSON
     at = models.DateTimeField(default=timezone.now)
 
