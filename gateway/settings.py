@@ -351,6 +351,8 @@ RETRIES_PER_MINUTE = _number("GATEWAY_RETRIES_PER_MINUTE", 60, least=1)
 CHECKPOINTS_FILE = Path(os.environ.get("GATEWAY_CHECKPOINTS", DATA_DIR / "checkpoints.jsonl"))
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
+#: Finished work leaves the tables after so many whole months, where a partner's terms do not say otherwise; 0: never.
+KEEP_MONTHS = int(_number("GATEWAY_KEEP_MONTHS", 0, least=0))
 
 # -- the ERP is polled for released orders this often
 ERP_POLL_S = _number("GATEWAY_ERP_POLL_S", 5, least=0.1)
