@@ -1,6 +1,22 @@
-"""For every test: the same examples in every run. What chance finds is looked for by ``tests.fuzz``."""
+"""For every test: the same examples in every run, and a blob store of its own for each process of the suite.
 
-from hypothesis import settings
+What chance finds is looked for by ``tests.fuzz``.
+"""
 
-settings.register_profile("suite", derandomize=True, deadline=None)
-settings.load_profile("suite")
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from django.conf import settings
+
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blobs_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "BLOBS", f"file:{tmp_path_factory.mktemp('blobs')}")
+        yield

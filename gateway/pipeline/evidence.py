@@ -129,10 +129,10 @@ def terms_of_then(ours: Sequence[KeptCertificate], theirs: Sequence[KeptCertific
 def receipt_of(row: Transmission) -> tuple[Mapping[str, str], bytes] | None:
     """Headers and body of the MDN of an exchange, whichever way it travelled; None when there is none."""
     if row.answer is not None and "multipart/" in _content_type(row.answer_headers):
-        return row.answer_headers, row.answer.content
+        return row.answer_headers, row.answer.found
     apart = row.belongings.filter(format="mdn", direction=Direction.OUTBOUND).select_related("raw").first()
     if row.direction == Direction.INBOUND and apart is not None:
-        return apart.headers, apart.raw.content
+        return apart.headers, apart.raw.found
     return None
 
 
@@ -159,7 +159,7 @@ def _of_ours(row: Transmission, extra: Sequence[KeptCertificate]) -> Iterator[St
             else "Wait until it has left.",
         )
         return
-    covered = row.covered.content
+    covered = row.covered.found
     digests = as2.Digests({}, lambda: covered)
     wrong = [name for name, fixed in row.digests.items() if _base64(digests[name]) != fixed]
     yield Step(
@@ -217,7 +217,7 @@ def _as_kept(row: Transmission) -> Iterator[Step]:
     """The bytes against their own hashes, then all of the row against the audit trail."""
     blobs = {"raw": row.raw, "payload": row.payload, "covered": row.covered, "answer": row.answer}
     blobs |= {f"{one.format} {one.pk}": one.raw for one in row.belongings.select_related("raw")}
-    wrong = [name for name, blob in blobs.items() if blob and hashlib.sha256(blob.content).hexdigest() != blob.sha256]
+    wrong = [name for name, blob in blobs.items() if blob and hashlib.sha256(blob.found).hexdigest() != blob.sha256]
     yield Step(
         held=not wrong,
         what="The stored bytes have the hashes they are kept under",
@@ -247,7 +247,7 @@ def _holds_payload(row: Transmission, covered: bytes) -> Step:
     what = "In it is the payload, byte for byte"
     if row.payload is None:
         return Step(held=False, what=what, why="no payload is kept", todo=_RESTORE)
-    if covered == row.payload.content:
+    if covered == row.payload.found:
         return Step(held=True, what=what)
     try:
         head, _blank, body = covered.partition(b"\r\n\r\n")
@@ -256,7 +256,7 @@ def _holds_payload(row: Transmission, covered: bytes) -> Step:
         inside = as2.receive(named, body, terms_of_then((), (), signed=False)).payload
     except (ValueError, as2.As2Error) as error:
         return Step(held=False, what=what, why=f"it cannot be read: {error}", todo=_RESTORE)
-    same = inside == row.payload.content
+    same = inside == row.payload.found
     return Step(held=same, what=what, why="another document is in it", todo=_RESTORE)
 
 
@@ -268,14 +268,14 @@ def _opens(
 ) -> Iterator[Step]:
     """The bytes as they came, opened once more."""
     try:
-        received = as2.receive(row.headers, row.raw.content, terms_of_then(keys, theirs, signed=False))
+        received = as2.receive(row.headers, row.raw.found, terms_of_then(keys, theirs, signed=False))
     except as2.As2Error as error:
         todo = "If a certificate of the partner is no longer here, add it with --certificate FILE."
         yield Step(held=False, what="What came opens and is in order", why=str(error), todo=todo)
         return
     layers = ", ".join(f"{layer.kind} {layer.algorithm}" for layer in received.layers) or "no protection"
     yield Step(
-        held=row.payload is not None and received.payload == row.payload.content,
+        held=row.payload is not None and received.payload == row.payload.found,
         what=f"What came opens to the payload, byte for byte ({layers})",
         why="another document is in it",
         todo=_RESTORE,
@@ -283,7 +283,7 @@ def _opens(
     kept = row.belongings.filter(direction=Direction.INBOUND).exclude(format="mdn").order_by("pk")
     if received.attachments or kept.exists():
         yield Step(
-            held=[part.content for part in received.attachments] == [one.raw.content for one in kept],
+            held=[part.content for part in received.attachments] == [one.raw.found for one in kept],
             what="What came with it is kept, byte for byte",
             why="the other documents of the message are not the ones that are kept",
             todo=_RESTORE,

@@ -106,7 +106,7 @@ def _of_ours(row: Transmission, extra: Sequence[KeptCertificate]) -> dict[str, b
         raise evidence.Unusable(f"{row} has no receipt to show.")
     return {
         **_message(row),
-        "covered.bin": row.covered.content,
+        "covered.bin": row.covered.found,
         **_request("receipt", *receipt),
         **_signature("receipt", "receipt-signed.bin", *receipt, (), evidence.signers_of(row, extra)),
     }
@@ -115,15 +115,15 @@ def _of_ours(row: Transmission, extra: Sequence[KeptCertificate]) -> dict[str, b
 def _of_theirs(row: Transmission, extra: Sequence[KeptCertificate]) -> dict[str, bytes]:
     theirs = evidence.signers_of(row, extra)
     files = _message(row) | _signature(
-        "message", "covered.bin", row.headers, row.raw.content, history.own_certificates(), theirs
+        "message", "covered.bin", row.headers, row.raw.found, history.own_certificates(), theirs
     )
     receipt = evidence.receipt_of(row)
     return files | (_request("receipt", *receipt) if receipt else {})
 
 
 def _message(row: Transmission) -> dict[str, bytes]:
-    payload = {"payload.bin": row.payload.content} if row.payload else {}
-    return _request("message", row.headers, row.raw.content) | payload
+    payload = {"payload.bin": row.payload.found} if row.payload else {}
+    return _request("message", row.headers, row.raw.found) | payload
 
 
 def _request(name: str, headers: Mapping[str, str], body: bytes) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from gateway import blob_store
 from gateway.pipeline import evidence, exhibits
 from gateway.pipeline.evidence import Proof, Step
 from partners import history
@@ -72,6 +73,8 @@ class Command(BaseCommand):
             written = exhibits.write(proof, export, extra) if export else []
         except evidence.Unusable as exc:
             raise CommandError(str(exc), returncode=UNUSABLE) from exc
+        except blob_store.StoreError as exc:
+            raise CommandError(f"The stored bytes cannot be read: {exc}", returncode=UNUSABLE) from exc
         except OSError as exc:
             raise CommandError(f"{export}: {exc.strerror}", returncode=UNUSABLE) from exc
         if as_json:

@@ -23,6 +23,7 @@ from partners.models import As2Link, Certificate, OwnIdentity, PrivateKey, Tradi
 from partners.profiles import Algorithms
 from tests.certificates import make_identity
 from tests.gateway.pipeline.conftest import send_over_as2
+from tests.gateway.stored import overwrite
 from tests.services import need
 
 pytestmark = pytest.mark.django_db
@@ -85,9 +86,9 @@ def failed(printed: str) -> list[str]:
 def flip(row: Transmission, part: str, at: float) -> None:
     """Change one byte of a part where it is stored."""
     blob = getattr(row, part)
-    data = bytearray(blob.content)
+    data = bytearray(blob.found)
     data[int(at * (len(data) - 1))] ^= 1
-    Blob.objects.filter(pk=blob.pk).update(data=bytes(data))
+    overwrite(blob.sha256, bytes(data))
 
 
 # -- a message of ours

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -218,7 +219,12 @@ def test_kill_nine_while_sending_and_the_next_worker_sends_the_same_bytes(order,
     done = subprocess.run(
         [sys.executable, "-m", "tests.gateway.pipeline.doomed_worker", moment],
         cwd=ROOT,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", "DATABASE_URL": database_url()},
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "gateway.settings",
+            "DATABASE_URL": database_url(),
+            "GATEWAY_BLOBS": settings.BLOBS,
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -10,10 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from gateway.models import Blob, Event, Transmission
+from gateway.models import Event, Transmission
 from gateway.transports import as2
 from partners.models import As2Link, Certificate, OwnIdentity, TradingPartner
 from tests.gateway.pipeline.conftest import send_over_as2
+from tests.gateway.stored import overwrite
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +104,7 @@ def test_a_refused_message_says_why_and_its_quarantine_is_looked_at_on_record(si
 def test_the_proof_is_worked_out_when_it_is_asked_for(site, ours) -> None:
     assert "✔" not in shown(site, ours)
     assert "Proved: ACME has said" in shown(site, ours, "?proof=1")
-    Blob.objects.filter(pk=ours.covered_id).update(data=b"altered")
+    overwrite(ours.covered_id, b"altered")
     page = shown(site, ours, "?proof=1")
     assert "✘" in page
     assert "these have not: covered" in page
