@@ -8,5 +8,6 @@ class GatewayConfig(AppConfig):
     verbose_name = "Gateway"
 
     def ready(self) -> None:
-        # Registers the alarm clock with the outbox: every process that commits work rings for it.
+        # Every process that commits work rings for it.
         import_module("gateway.tasks")
+        import_module("gateway.bell").set_up()

@@ -1,67 +1,60 @@
-"""The Celery application, and the poll every worker brings along.
+"""The Celery application: an alarm clock. What ``celery -A gateway worker`` starts is a worker of ours that Celery rings for.
 
-A wake-up through the broker is a courtesy. Each worker looks for due rows by itself every few seconds, so a broker that is
-gone, flushed or half-open costs one interval and nothing else, and there is no scheduler to lose.
+A wake-up through the broker is a courtesy. The worker looks for due rows by itself every few seconds, so a broker that is gone,
+flushed or half-open costs one interval and nothing else, and there is no scheduler to lose.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import random
-import threading
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
-log = logging.getLogger(__name__)
+_POOLS: Final = ("celery.concurrency.solo", "celery.concurrency.thread")
 
 
-class Poll(bootsteps.StartStopStep):
-    """A thread of the worker that runs ``gateway.tasks.sweep`` every ``settings.POLL_S`` seconds, with jitter."""
+class Hands(bootsteps.StartStopStep):
+    """The worker's own threads, which find and do the work (gateway/worker.py)."""
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
+        self._worker: Any = None
+        if self.include_if(parent) and parent.pool_cls.__module__ not in _POOLS:
+            raise SystemExit(
+                "Use -P solo (the default) or -P threads. A task of ours only wakes the threads that do the work; the "
+                "processes of prefork have none, and the green threads of eventlet and gevent would be stopped by them. "
+                "More at the same time: GATEWAY_HANDS, or more workers."
+            )
+
+    def include_if(self, parent: Any) -> bool:
+        """Not in a controller that only listens for a process which has its worker already."""
+        return not getattr(parent, "only_listens", False)
 
     def start(self, parent: Any) -> None:
-        from gateway import tasks
+        from gateway.models import DeliveryKind  # Django is set up by now
+        from gateway.server import refuse_what_loses_data
+        from gateway.worker import Worker
 
-        tasks.ending.clear()
+        refuse_what_loses_data()
+        heard = parent.app.amqp.queues.consume_from  # what -Q leaves
+        self._worker = Worker(kinds=[kind for kind in DeliveryKind if any(name.endswith(f".{kind}") for name in heard)])
         if parent.use_eventloop:
             # A loop that waits for its broker looks up only when something happens: every second something does, so that
             # a stop is noticed.
             parent.timer.call_repeatedly(1.0, lambda: None)
-        self._thread.start()
+        self._worker.start()
 
     def stop(self, parent: Any) -> None:
-        from gateway import tasks
-
-        tasks.ending.set()
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        if self._worker is not None:
+            self._worker.stop()
 
     terminate = stop
-
-    def _run(self) -> None:
-        from django.conf import settings
-
-        from gateway.tasks import sweep
-
-        pause_s = 0.0  # the first look is at once: what a crash left behind need not wait
-        while not self._stop.wait(pause_s):
-            pause_s = settings.POLL_S * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
-            try:
-                sweep()
-            except Exception:  # the outer edge of this thread: a database that is away comes back
-                log.exception("poll failed; looking again in %.1f s", pause_s)
 
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["gateway"])
-app.steps["worker"].add(Poll)
+app.steps["worker"].add(Hands)

@@ -1,37 +1,49 @@
-"""The gateway in one process: web server and worker, started together and stopped in order."""
+"""The processes of the gateway: web server, worker, or both in one, started together and stopped in order."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterable
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from gateway import web_server
-from gateway.embedded import EmbeddedWorker
+from gateway.bell import has_broker
+from gateway.ear import Ear
+from gateway.models import DeliveryKind
+from gateway.worker import Worker
 from gateway.wsgi import application
 
 #: Below this SQLite may lose pages when several connections check-point at once (sqlite.org/wal.html#walresetbug).
 _SAFE_SQLITE: Final = (3, 51, 3)
+#: Seconds a stop waits for the requests that are being answered.
+_ANSWERED_S: Final = 5
 
 
-class Gateway:
-    """Web server and worker of one process."""
+class Part(Protocol):
+    """Something of a process that runs in threads of its own."""
 
-    def __init__(self, host: str, port: int, *, threads: int = 8) -> None:
-        self._worker = EmbeddedWorker()
-        self._server = web_server.create(application, host=host, port=port, threads=threads)
-        self.port: int = self._server.effective_port
-        self._web = threading.Thread(target=self._server.run, name="web", daemon=True)
+    def start(self) -> None: ...
+
+    def stop(self) -> object: ...
+
+
+class Process:
+    """Parts, started in this order and stopped in the opposite one."""
+
+    def __init__(self, *parts: Part) -> None:
+        self._parts = parts
         self._end = threading.Event()
 
     def start(self) -> None:
-        self._worker.start()
-        self._web.start()
+        for part in self._parts:
+            part.start()
 
     def end_on_signals(self) -> None:
         """Let SIGINT and SIGTERM end ``wait`` instead of the process. Before ``start``, so that none is missed."""
@@ -43,28 +55,73 @@ class Gateway:
             signal.signal(number, end)
 
     def wait(self) -> None:
-        """Serve until a signal, then stop in order."""
+        """Run until a signal, then stop in order."""
         self._end.wait()
         self.stop()
 
     def stop(self) -> None:
+        for part in reversed(self._parts):
+            part.stop()
+
+
+class Web:
+    """The web server: it takes in, and rings for whoever works."""
+
+    def __init__(self, host: str, port: int, *, threads: int = 8) -> None:
+        self._server = web_server.create(application, host=host, port=port, threads=threads)
+        self.port: int = self._server.effective_port
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing else, answer what is being answered."""
         self._server.close()
-        self._worker.stop()
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_ANSWERED_S)
+
+
+class Gateway(Process):
+    """Web server and worker of one process."""
+
+    def __init__(self, host: str, port: int, *, threads: int = 8) -> None:
+        web = Web(host, port, threads=threads)
+        self.port = web.port
+        super().__init__(Worker(), Ear(), web)
+
+
+def workers(*, hands: int | None = None, kinds: Iterable[DeliveryKind] | None = None) -> Process:
+    """A process that only works."""
+    chosen = None if kinds is None else list(kinds)
+    return Process(Worker(hands=hands, kinds=chosen), Ear(chosen))
+
+
+def refuse_what_loses_data() -> None:
+    """Raises ImproperlyConfigured when a process beside others would put the database at risk."""
+    if _sqlite_loses_pages() and not settings.SHARE_SQLITE:
+        raise ImproperlyConfigured(
+            f"SQLite {sqlite3.sqlite_version} is older than 3.51.3 and may lose pages when several processes share a file. "
+            "Run `manage.py up` alone, use PostgreSQL (DATABASE_URL), or accept the risk with GATEWAY_SHARE_SQLITE=1."
+        )
 
 
 def mode() -> list[str]:
     """What this process runs on, and what that does not survive."""
     lines = [f"Database {connection.vendor}: {connection.settings_dict['NAME']}"]
-    if connection.vendor == "sqlite" and sqlite3.sqlite_version_info < _SAFE_SQLITE:
+    if _sqlite_loses_pages():
         lines.append(
             f"  SQLite {sqlite3.sqlite_version} is older than 3.51.3: run one process on this file only, and back it up."
         )
     broker = str(settings.CELERY_BROKER_URL).partition("://")[0]
     lines.append(
-        f"Broker in memory: work survives a restart, wake-ups do not (found again within {settings.POLL_S:g} s)."
-        if broker == "memory"
-        else f"Broker {broker}."
+        f"Broker {broker}."
+        if has_broker()
+        else f"No broker: work of this process begins at once, that of others is found within {settings.POLL_S:g} s."
     )
     if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
         lines.append("GATEWAY_TLS is 1 and GATEWAY_TRUSTED_PROXIES names nobody: no request will count as secure.")
     return lines
+
+
+def _sqlite_loses_pages() -> bool:
+    return connection.vendor == "sqlite" and sqlite3.sqlite_version_info < _SAFE_SQLITE

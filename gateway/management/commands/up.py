@@ -1,4 +1,4 @@
-"""``manage.py up``: the gateway in one process, web, worker and sweeps."""
+"""``manage.py up``: the gateway in one process, web server and worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.server import Gateway, mode
 
 
 class Command(BaseCommand):
-    help = "Run the gateway in one process: web server, worker and sweeps."
+    help = "Run the gateway in one process: web server and worker."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")

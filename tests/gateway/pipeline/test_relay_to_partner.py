@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.db.models.functions import Now
 
-from gateway import tasks
 from gateway.models import Delivery, DeliveryKind, Document, ExceptionCase, Transmission
 from gateway.pipeline import decide, escalate, relay
 from gateway.transports import as2
@@ -133,23 +132,6 @@ def test_a_receipt_for_another_message_changes_nothing(order, supplier):
     try_once()
     assert sent().state == "prepared"
     assert Delivery.objects.get().state == "in_doubt"
-
-
-def test_a_process_that_is_ending_finishes_what_it_does_and_begins_nothing_else(order, erp, supplier, monkeypatch):
-    monkeypatch.setattr(tasks, "close_old_connections", lambda: None)  # the test's own transaction is on one
-    erp.release()
-    poll_erp()
-    make_due()
-    answers = iter([False, True])
-    assert relay.work(DeliveryKind.PARTNER, "one", is_ending=lambda: next(answers)) == 1
-    tasks.ending.set()
-    try:
-        tasks.work("partner")
-    finally:
-        tasks.ending.clear()
-    assert sorted(Delivery.objects.filter(kind="partner").values_list("state", flat=True)) == ["delivered", "pending"]
-    tasks.work("partner")
-    assert set(Delivery.objects.filter(kind="partner").values_list("state", flat=True)) == {"delivered"}
 
 
 def test_a_second_revision_waits_for_the_first(order, erp, supplier):

@@ -1,0 +1,203 @@
+"""The worker: threads that claim what is due and handle it, and one that looks for it every few seconds.
+
+A ring (``bell.py``) only says that a queue may have work: it sets the queue awake, and it sleeps again when a claim finds
+nothing. The poll sets every queue awake that has due work, whoever rang or did not. So a broker that is gone, flushed or
+half-open costs latency and nothing else, and there is no scheduler to lose.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.utils import timezone
+
+from gateway import outbox
+from gateway.bell import bell
+from gateway.models import DeliveryKind
+from gateway.pipeline import escalate, relay, release
+
+log = logging.getLogger(__name__)
+
+#: What is furthest on its way comes first: what was begun is ended before anything new begins.
+ORDER: Final = (
+    DeliveryKind.RECEIPT,
+    DeliveryKind.PARTNER,
+    DeliveryKind.ERP,
+    DeliveryKind.APPLY,
+    DeliveryKind.TRANSLATE,
+)
+#: A queue that no hand came to for so long goes before all others.
+_PATIENCE_S: Final = 2.0
+#: Seconds between the tries of a hand whose database does not answer.
+_BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+#: Seconds a stop waits for what is under way. What is cut off then is found again by its lease.
+_STOP_S: Final = 10.0
+
+
+class Worker:
+    """The hands of one process, and its poll. Start it after any fork: threads do not survive one."""
+
+    def __init__(self, *, hands: int | None = None, kinds: Iterable[DeliveryKind] | None = None) -> None:
+        """Args:
+        hands: pieces of work done at the same time; ``settings.HANDS`` when not said.
+        kinds: of work; all when not said.
+        """
+        self._count = hands or settings.HANDS
+        wanted = set(DeliveryKind) if kinds is None else set(kinds)
+        self._kinds = [kind for kind in ORDER if kind in wanted]
+        self._changed = threading.Condition()
+        self._awake: dict[DeliveryKind, float] = {}  # since when it waits for a hand
+        self._rings = dict.fromkeys(self._kinds, 0)
+        self._idle = 0
+        self._ending = threading.Event()
+        self._troubled = False
+        self._hands: list[threading.Thread] = []
+        self._poll = threading.Thread(target=self._look_again_and_again, name="poll", daemon=True)
+
+    def start(self) -> None:
+        bell.listen(self.wake)
+        self._fill_up()
+        self._poll.start()
+
+    def stop(self, within_s: float = _STOP_S) -> bool:
+        """Begin nothing else and let what is under way end; False when something did not in time."""
+        bell.listen(None)
+        with self._changed:
+            self._ending.set()
+            self._changed.notify_all()
+        deadline = time.monotonic() + within_s
+        threads = [thread for thread in (*self._hands, self._poll) if thread.ident is not None]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        busy = [thread.name for thread in threads if thread.is_alive()]
+        if busy:
+            log.warning("still under way after %g s, found again by their leases: %s", within_s, ", ".join(busy))
+        return not busy
+
+    def wake(self, kind: DeliveryKind) -> bool:
+        """Say that ``kind`` may have work; True when a free hand comes for it."""
+        if kind not in self._rings:
+            return False
+        with self._changed:
+            self._rings[kind] += 1
+            self._awake.setdefault(kind, time.monotonic())
+            free = self._idle > 0 and not self._ending.is_set()
+            self._changed.notify()
+        return free
+
+    # -- the hands
+
+    def _fill_up(self) -> None:
+        """As many hands as there should be: one that died is replaced."""
+        self._hands = [hand for hand in self._hands if hand.is_alive()]
+        for _ in range(self._count - len(self._hands)):
+            hand = threading.Thread(target=self._work, name="hand", daemon=True)
+            hand.start()
+            self._hands.append(hand)
+
+    def _work(self) -> None:
+        owner = f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}"[:100]
+        faults = 0
+        try:
+            while (chosen := self._next()) is not None:
+                try:
+                    self._handle_one(*chosen, owner)
+                    faults = 0
+                except Exception as error:  # noqa: BLE001  # the outer edge of a hand: logged, and the lease ends
+                    self._report(error)
+                    self._ending.wait(_BACKOFF_S[min(faults, len(_BACKOFF_S) - 1)])
+                    faults += 1
+        except BaseException:
+            log.critical("a hand died; another takes its place at the next poll", exc_info=True)
+        finally:
+            connections.close_all()
+
+    def _next(self) -> tuple[DeliveryKind, int] | None:
+        """Wait for a queue that is awake; None when the worker is ending."""
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._ending.is_set():
+                    if (kind := self._choose()) is not None:
+                        self._awake[kind] = time.monotonic()
+                        return kind, self._rings[kind]
+                    self._changed.wait()
+            finally:
+                self._idle -= 1
+        return None
+
+    def _choose(self) -> DeliveryKind | None:
+        if not self._awake:
+            return None
+        longest = min(self._awake, key=self._awake.__getitem__)
+        if time.monotonic() - self._awake[longest] > _PATIENCE_S:
+            return longest
+        return next(kind for kind in self._kinds if kind in self._awake)
+
+    def _handle_one(self, kind: DeliveryKind, rings: int, owner: str) -> None:
+        close_old_connections()
+        claim = outbox.claim(kind, owner)
+        self._recovered()
+        if claim is None:
+            self._sleep(kind, rings)
+            return
+        self._share(kind)
+        relay.handle(claim, now=timezone.now())
+
+    def _sleep(self, kind: DeliveryKind, rings: int) -> None:
+        """Nothing was due; unless somebody rang since then, nothing is."""
+        with self._changed:
+            if self._rings[kind] == rings:
+                self._awake.pop(kind, None)
+
+    def _share(self, kind: DeliveryKind) -> None:
+        """Where something was due more may be: another hand looks, here or in another process."""
+        with self._changed:
+            free = self._idle > 0
+            self._changed.notify()
+        if not free:
+            bell.pass_on(kind)
+
+    # -- the poll
+
+    def _look_again_and_again(self) -> None:
+        pause_s = 0.0  # the first look is at once: what a crash left behind need not wait
+        while not self._ending.wait(pause_s):
+            pause_s = settings.POLL_S * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001  # the outer edge of this thread: logged, and it looks again
+                self._report(error)
+        connections.close_all()
+
+    def _look(self) -> None:
+        self._fill_up()
+        close_old_connections()
+        now = timezone.now()
+        release.poll_all(now=now)
+        escalate.sweep(now=now)
+        for kind in outbox.due_kinds():
+            self.wake(kind)
+        self._recovered()
+
+    # -- the database
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, DatabaseError | InterfaceError):
+            log.error("a piece of work ended with a fault nobody foresaw", exc_info=error)
+        elif not self._troubled:
+            self._troubled = True
+            log.error("The database does not answer; looking again. %s: %s", type(error).__name__, error)
+
+    def _recovered(self) -> None:
+        if self._troubled:
+            self._troubled = False
+            log.warning("The database answers again.")

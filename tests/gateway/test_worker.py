@@ -1,0 +1,219 @@
+"""The hands of a worker: what they take first, what they survive, how they stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from gateway import outbox
+from gateway import worker as module
+from gateway.bell import bell
+from gateway.models import Delivery, DeliveryKind
+from gateway.pipeline import relay
+from gateway.worker import ORDER, Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def until(holds: Callable[[], Any], what: str, within_s: float = 8) -> Any:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := holds():
+            return found
+        threading.Event().wait(0.01)
+    pytest.fail(f"{what} within {within_s} s")
+
+
+class Consumers:
+    """What the hands hand over: noted, and held up where a test says so."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault: BaseException | None = None
+
+    def handle(self, claim: outbox.Claim, *, now: object) -> None:
+        self.began.append(claim.delivery.key)
+        self.gate.wait(10)
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
+        outbox.finish(claim)
+        self.ended.append(claim.delivery.key)
+
+
+@pytest.fixture
+def consumers(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Consumers]:
+    """In place of all consumers. Nothing is polled for but at the start, so that what works here works by ringing."""
+    settings.POLL_S = 3600
+    made = Consumers()
+    monkeypatch.setattr(relay, "handle", made.handle)
+    yield made
+    made.gate.set()
+
+
+@pytest.fixture
+def worker(consumers: Consumers) -> Iterator[Callable[..., Worker]]:
+    started: list[Worker] = []
+
+    def start(**options: Any) -> Worker:
+        made = Worker(**options)
+        made.start()
+        started.append(made)
+        return made
+
+    yield start
+    consumers.gate.set()
+    for one in started:
+        assert one.stop()
+
+
+def enqueue(*keys: str, kind: DeliveryKind = DeliveryKind.TRANSLATE) -> None:
+    with transaction.atomic():
+        for key in keys:
+            outbox.enqueue(kind, key)
+
+
+def test_every_kind_of_work_has_its_place_in_the_order():
+    assert sorted(ORDER) == sorted(DeliveryKind)
+
+
+def test_what_is_committed_is_begun_without_a_broker_and_without_a_poll(worker, consumers):
+    worker(hands=2)
+    until(lambda: bell.hear("translate"), "a free hand")
+    enqueue("one")
+    until(lambda: consumers.ended == ["one"], "the work done")
+
+
+def test_what_a_crash_left_behind_is_begun_at_the_start(worker, consumers):
+    enqueue("one", "two")
+    worker(hands=1)
+    until(lambda: sorted(consumers.ended) == ["one", "two"], "the work done")
+
+
+def test_all_hands_come_for_one_ring_when_there_is_work_for_all(worker, consumers):
+    consumers.gate.clear()
+    worker(hands=3)
+    enqueue("one", "two", "three", "four")
+    until(lambda: len(consumers.began) == 3, "three under way")
+    consumers.gate.set()
+    until(lambda: len(consumers.ended) == 4, "all done")
+
+
+def test_what_was_begun_is_ended_before_new_work_begins(worker, consumers):
+    consumers.gate.clear()
+    worker(hands=1)
+    enqueue("first")
+    until(lambda: consumers.began == ["first"], "the hand is full")
+    enqueue("new", kind=DeliveryKind.TRANSLATE)
+    enqueue("checked", kind=DeliveryKind.APPLY)
+    enqueue("to the ERP", kind=DeliveryKind.ERP)
+    consumers.gate.set()
+    until(lambda: len(consumers.ended) == 4, "all done")
+    assert consumers.began == ["first", "to the ERP", "checked", "new"]
+
+
+def test_a_queue_that_waited_for_long_goes_first(worker, consumers, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.0)
+    consumers.gate.clear()
+    worker(hands=1)
+    enqueue("first")
+    until(lambda: consumers.began == ["first"], "the hand is full")
+    enqueue("new")
+    enqueue("to the ERP", kind=DeliveryKind.ERP)
+    consumers.gate.set()
+    until(lambda: len(consumers.ended) == 3, "all done")
+    assert consumers.began == ["first", "new", "to the ERP"]
+
+
+def test_a_worker_of_some_queues_leaves_the_others(worker, consumers):
+    worker(hands=1, kinds=[DeliveryKind.ERP])
+    enqueue("new")
+    enqueue("to the ERP", kind=DeliveryKind.ERP)
+    until(lambda: consumers.ended == ["to the ERP"], "the work done")
+    assert Delivery.objects.get(key="new").state == "pending"
+
+
+def test_a_hand_that_dies_is_replaced_and_its_work_is_found_by_its_lease(worker, consumers, settings):
+    settings.POLL_S = 0.1
+    settings.LEASE = timedelta(seconds=0.3)
+    consumers.fault = SystemExit("as if the thread had ended")
+    worker(hands=1)
+    enqueue("one")
+    until(lambda: consumers.ended == ["one"], "the work done by another hand")
+    assert consumers.began == ["one", "one"]
+
+
+def test_a_fault_outside_of_any_piece_of_work_does_not_end_a_hand(worker, consumers, settings, caplog):
+    settings.POLL_S = 0.1
+    settings.LEASE = timedelta(seconds=0.3)
+    consumers.fault = RuntimeError("nobody foresaw this")
+    worker(hands=1)
+    enqueue("one")
+    until(lambda: consumers.ended == ["one"], "the work done at the second try")
+    assert "a fault nobody foresaw" in caplog.text
+
+
+def test_a_database_that_is_away_is_said_once_and_found_again(worker, consumers, settings, monkeypatch, caplog):
+    settings.POLL_S = 0.1
+    claim, away = outbox.claim, threading.Event()
+    away.set()
+
+    def claims(*arguments: Any) -> Any:
+        if away.is_set():
+            raise OperationalError("server closed the connection unexpectedly")
+        return claim(*arguments)
+
+    monkeypatch.setattr(outbox, "claim", claims)
+    monkeypatch.setattr(module, "_BACKOFF_S", (0.0, 0.05))
+    worker(hands=2)
+    enqueue("one")
+    until(lambda: "does not answer" in caplog.text, "the trouble said")
+    away.clear()
+    until(lambda: consumers.ended == ["one"], "the work done")
+
+
+def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_else(worker, consumers):
+    consumers.gate.clear()
+    running = worker(hands=1)
+    enqueue("one", "two")
+    until(lambda: len(consumers.began) == 1, "the first under way")
+    stopped: list[bool] = []
+    stopping = threading.Thread(target=lambda: stopped.append(running.stop()))
+    stopping.start()
+    consumers.gate.set()
+    stopping.join(10)
+    assert stopped == [True]
+    assert len(consumers.ended) == 1
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "pending"]
+
+
+def test_a_stop_does_not_wait_for_ever(worker, consumers, caplog):
+    consumers.gate.clear()
+    running = worker(hands=1)
+    enqueue("one")
+    until(lambda: consumers.began == ["one"], "the work under way")
+    assert running.stop(within_s=0.1) is False
+    assert "found again by their leases" in caplog.text
+
+
+def test_a_full_worker_passes_a_ring_on(worker, consumers):
+    consumers.gate.clear()
+    worker(hands=1)
+    enqueue("one")
+    until(lambda: consumers.began == ["one"], "the hand full")
+    assert bell.hear("erp") is False
+    consumers.gate.set()
+    until(lambda: bell.hear("erp"), "a free hand")
+
+
+def test_a_process_without_hands_hears_nothing():
+    assert bell.hear("erp") is False
