@@ -138,8 +138,12 @@ def succeeded(remote: str, *, took_s: float = 0.0) -> bool:
 
 def probe_due() -> list[str]:
     """The remotes whose pause is over and for which something waits, or is due."""
-    over = Breaker.objects.filter(open_until__lte=Now()).order_by("open_until", "remote")
-    return [remote for remote in over.values_list("remote", flat=True) if _has_work(remote)]
+    rows = Breaker.objects.filter(open_until__isnull=False).order_by("open_until", "remote")
+    return [
+        remote
+        for remote, until, now in rows.values_list("remote", "open_until", Now())
+        if until <= now and _has_work(remote)
+    ]
 
 
 def take_probe(remote: str) -> datetime | None:
@@ -149,10 +153,12 @@ def take_probe(remote: str) -> datetime | None:
         Until when nobody else has it, for ``give_back``; None when it is not to be had. A probe that never comes back is
         followed by another from that moment on.
     """
-    row = Breaker.objects.filter(remote=remote, open_until__lte=Now()).values_list("open_until", Now()).first()
+    row = Breaker.objects.filter(remote=remote, open_until__isnull=False).values_list("open_until", Now()).first()
     if row is None:
         return None
     over_since, now = row
+    if over_since > now:
+        return None
     until: datetime = now + settings.LEASE
     taken = Breaker.objects.filter(remote=remote, open_until=over_since).update(open_until=until)
     return until if taken else None
