@@ -6,15 +6,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import BigIntegerField, Case, Count, F, Model, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast, StrIndex, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from gateway import breakers, outbox
 from gateway.events import EVENTS
 from gateway.models import (
     Attempt,
+    Breaker,
     Delivery,
     Document,
     ErpConnection,
@@ -26,6 +29,7 @@ from gateway.models import (
 )
 from gateway.pipeline import release
 from partners.keystore import KeystoreError
+from partners.models import TradingPartner
 
 admin.site.site_header = "Supplier Gateway"
 admin.site.site_title = "Supplier Gateway"
@@ -222,6 +226,47 @@ class ErpConnectionAdmin(admin.ModelAdmin):
             obj.set_token(token)
         except KeystoreError as error:
             self.message_user(request, f"The token was not kept: {error}", messages.ERROR)
+
+
+@admin.register(Breaker)
+class BreakerAdmin(LookOnly):
+    """Which systems outside do not answer, since when, and when they are asked again."""
+
+    list_display = ["who", "remote", "state", "opened_at", "open_until", "failures", "last_error", "changed_at"]
+    list_filter = [("open_until", admin.EmptyFieldListFilter)]
+    search_fields = ["remote", "last_error"]
+    ordering = [F("open_until").desc(nulls_last=True), "remote"]
+    actions = ["try_now"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Breaker]:
+        rows: QuerySet[Breaker] = super().get_queryset(request)
+        number = Cast(Substr("remote", StrIndex("remote", Value(":")) + 1), BigIntegerField())
+        erps = ErpConnection.objects.filter(pk=OuterRef("number")).values("code")
+        partners = TradingPartner.objects.filter(pk=OuterRef("number")).values("code")
+        of_erp = When(remote__startswith="erp:", then=Subquery(erps))
+        return rows.annotate(number=number).annotate(who=Case(of_erp, default=Subquery(partners)))
+
+    @admin.display(description="system of", ordering="who")
+    def who(self, row: Breaker) -> str:
+        return getattr(row, "who", None) or ""
+
+    @admin.display(description="state")
+    def state(self, row: Breaker) -> str:
+        if row.open_until is None:
+            return "answers"
+        return "left alone" if row.good_probes == 0 else f"on trial: {row.good_probes} good"
+
+    def has_try_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("gateway.change_breaker")
+
+    @admin.action(description="Try these systems now", permissions=["try"])
+    def try_now(self, request: HttpRequest, chosen: QuerySet[Breaker]) -> None:
+        tried = [row for row in chosen if breakers.probe_now(row.remote, actor=request.user.get_username())]
+        for kind in {breakers.kind_of(row.remote) for row in tried}:
+            outbox.wake_on_commit(kind)
+        self.message_user(
+            request, f"{len(tried)} of {len(chosen)} are tried at once, or as soon as something is to go there."
+        )
 
 
 @admin.register(ExceptionCase)
