@@ -54,6 +54,7 @@ def traces(rows: Rows) -> Iterator[ArchivedRow]:
                 case Order():
                     trace.order_id = row.pk
                     trace.key = order_key(row.partner_id, row.number)
+                    trace.facts = {"connection": row.connection_id, "company": row.company}
             yield trace
 
 

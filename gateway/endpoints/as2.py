@@ -160,7 +160,7 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         words = "This Message-ID was used before, for other content. Send it under an id of its own."
         answer = _receipt(exchange, Disposition.UNEXPECTED_PROCESSING_ERROR, words, mic)
         summary = f"{code} used an AS2 Message-ID again for other content"
-        why = f"transmission {conflict.first.uid} holds the id"
+        why = f"transmission {conflict.first} holds the id"
         return _refuse(exchange, incoming, answer, reason="id_conflict", summary=summary, why=why)
 
 

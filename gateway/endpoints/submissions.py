@@ -134,7 +134,7 @@ def submit(
         return _given(receive.receive(incoming, _acceptance(agreement, reading, precondition)))
     except receive.Conflict as conflict:
         words = f"The key “{key}” belongs to another body."
-        problem = Problem("idempotency-key-reused", words, first=_address(conflict.first))
+        problem = Problem("idempotency-key-reused", words, first=f"/v1/submissions/{conflict.first}")
         summary = f"{profile.code} used an Idempotency-Key again for other content"
         return _refused(request, incoming, problem, reason="id_conflict", summary=summary)
 

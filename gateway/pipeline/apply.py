@@ -18,7 +18,7 @@ from django.db.models import Max
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from edi_maps.findings import Severity
-from gateway import exception_queue, order_book, outbox, states
+from gateway import archives, exception_queue, order_book, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, Order, OrderRevision
 from gateway.pipeline import forward
 from gateway.pipeline.judge import apply_lanes
@@ -56,6 +56,10 @@ def apply(document: Document, *, now: datetime) -> None:
         _hold(document, "order_ambiguous", str(ambiguous), {"why": str(ambiguous)})
         return
     if orders is None:
+        if archive := _archive_of(profile.id, record):
+            summary = f"{profile.code}, {document.type.replace('_', ' ')} {document.number}: its order is in {archive}"
+            _hold(document, "order_unknown", summary, {"why": f"{summary}. Restore it and replay, or discard."})
+            return
         _park(document, now=now)
         return
     if document.state == DocumentState.PARKED:
@@ -155,6 +159,15 @@ def _orders(partner_id: int, record: canonical.CanonicalRecord) -> list[Order] |
     orders = [_find(partner_id, number, record) for number in numbers]
     known = [order for order in orders if order is not None]
     return known if known and len(known) == len(orders) else None
+
+
+def _archive_of(partner_id: int, record: canonical.CanonicalRecord) -> str:
+    """The archive of an order that a document answers and that has left the tables, in words; empty when there is none."""
+    numbers = order_book.orders_of(record) if isinstance(record, ShipNotice) else [getattr(record, "order_number", "")]
+    for number in numbers:
+        if (gone := archives.under(archives.order_key(partner_id, number))) is not None:
+            return f"archive {gone.archive_id}"
+    return ""
 
 
 def _find(partner_id: int, number: str, record: canonical.CanonicalRecord) -> Order | None:

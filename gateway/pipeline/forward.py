@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edi_maps.canonical import CanonicalRecord
-from gateway import exception_queue, order_book, outbox, states
+from gateway import archives, exception_queue, order_book, outbox, states
 from gateway.models import DeliveryKind, Document, DocumentState, ErpConnection, Order
 from partners.profiles import Profile
 
@@ -57,7 +57,10 @@ def _repeats_an_earlier(document: Document) -> bool:
         state__in=[DocumentState.TRANSLATED, DocumentState.HELD, DocumentState.RELAYED],
     )
     newest = earlier.order_by("-pk").first()
-    return newest is not None and newest.record == document.record
+    if newest is not None:
+        return bool(newest.record == document.record)
+    archived = archives.under(archives.document_key(document.partner_id, document.type, document.number))
+    return archived is not None and archives.says_the_same(archived, document.record)
 
 
 def _erp_of(partner_id: int, orders: Sequence[Order]) -> ErpConnection | None:

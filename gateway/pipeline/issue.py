@@ -8,7 +8,7 @@ from typing import Final
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, PurchaseOrderChange
-from gateway import exception_queue, order_book, states
+from gateway import archives, exception_queue, order_book, states
 from gateway.erp.port import ErpDocument, Permanent
 from gateway.models import Document, DocumentState, ErpConnection
 from gateway.pipeline import dispatch
@@ -31,7 +31,7 @@ def take_in(connection: ErpConnection, found: ErpDocument, profile: Profile, *, 
     if isinstance(record, PurchaseOrder | PurchaseOrderChange):
         raise Permanent(f"{found.document_key} is an order and was released as a document.")
     uid = uuid.uuid5(_NAMESPACE, f"{connection.pk}:{found.document_key}:{found.revision}")
-    if Document.objects.filter(uid=uid).exists():
+    if Document.objects.filter(uid=uid).exists() or archives.by_uid(Document, uid):
         return None
     orders = order_book.named(profile.id, record)
     document = Document.objects.create(

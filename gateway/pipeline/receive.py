@@ -11,11 +11,13 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from gateway import events, exception_queue, outbox, states
-from gateway.models import Blob, DeliveryKind, Event, Transmission, TransmissionState
+from gateway.archives import message_key, under
+from gateway.models import ArchivedRow, Blob, DeliveryKind, Event, Transmission, TransmissionState
 from gateway.models.fields import storable
 from gateway.pipeline import own_receipts
 from gateway.pipeline.own_receipts import OwnReceipt
@@ -74,16 +76,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    transmission: Transmission
+    transmission: Transmission | None  #: None: a repeat of what has left the tables
     answer: Answer
     repeated: bool  #: True: nothing new was stored, this is the answer of the first time
 
 
 class Conflict(Exception):
-    """The message id was used before, for other content. ``first`` is the transmission that holds it."""
+    """The message id was used before, for other content. ``first`` is the uid of the transmission that holds it."""
 
-    def __init__(self, first: Transmission) -> None:
-        super().__init__(f"message id {first.message_id!r} was used for other content")
+    def __init__(self, message_id: str, first: UUID) -> None:
+        super().__init__(f"message id {message_id!r} was used for other content")
         self.first = first
 
 
@@ -99,6 +101,8 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
     """
     if first := _first(incoming):
         return _repeat(incoming, first)
+    if archived := _archived(incoming):
+        return _repeat_of_archived(incoming, archived)
     try:
         with transaction.atomic():
             row = _keep(incoming, "")
@@ -122,10 +126,11 @@ def repeated(incoming: Incoming) -> Accepted | None:
     For a door that wants to spare itself the unwrapping of a repeat, or must not judge it anew: terms and orders may have
     changed since the first time.
     """
-    first = _first(incoming)
-    if first is None or first.raw_id != hashlib.sha256(incoming.raw).hexdigest():
-        return None
-    return _again(incoming, first)
+    first, raw = _first(incoming), hashlib.sha256(incoming.raw).hexdigest()
+    if first is not None:
+        return _again(incoming, first) if first.raw_id == raw else None
+    archived = _archived(incoming)
+    return _answered_of_old(archived) if archived and (archived.facts or {}).get("raw") == raw else None
 
 
 def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Transmission:
@@ -180,9 +185,31 @@ def _first(incoming: Incoming) -> Transmission | None:
     )
 
 
+def _archived(incoming: Incoming) -> ArchivedRow | None:
+    """What is remembered of a message under this id that has left the tables."""
+    if not incoming.message_id:
+        return None
+    return under(message_key(incoming.partner_id, incoming.channel, incoming.message_id))
+
+
+def _repeat_of_archived(incoming: Incoming, archived: ArchivedRow) -> Accepted:
+    facts: dict[str, Any] = archived.facts or {}
+    if not _equal(incoming, facts["digests"], lambda: facts["payloads"]):
+        raise Conflict(incoming.message_id, archived.uid or UUID(int=0))
+    return _answered_of_old(archived)
+
+
+def _answered_of_old(archived: ArchivedRow) -> Accepted:
+    """The first answer once more. No receipt by a request of its own: the stored one is in the archive."""
+    facts: dict[str, Any] = archived.facts or {}
+    body = archived.answer.content if archived.answer else b""
+    answer = Answer(status=facts.get("status") or 200, headers=facts.get("headers") or {}, body=body)
+    return Accepted(transmission=None, answer=answer, repeated=True)
+
+
 def _repeat(incoming: Incoming, first: Transmission) -> Accepted:
     if not _same_content(incoming, first):
-        raise Conflict(first)
+        raise Conflict(first.message_id, first.uid)
     return _again(incoming, first)
 
 
@@ -195,14 +222,20 @@ def _again(incoming: Incoming, first: Transmission) -> Accepted:
 
 
 def _same_content(incoming: Incoming, first: Transmission) -> bool:
+    def payloads() -> list[str | None]:
+        attachments = first.belongings.filter(direction=Direction.INBOUND).order_by("pk")
+        return [first.payload_id, *attachments.values_list("payload_id", flat=True)]
+
+    return _equal(incoming, first.digests, payloads)
+
+
+def _equal(incoming: Incoming, digests: Mapping[str, str], payloads: Callable[[], Sequence[str | None]]) -> bool:
     """Equal MIC where both have one (a re-encrypted repeat differs on the wire), else equal documents."""
     for algorithm, digest in incoming.digests.items():
-        if algorithm in first.digests:
-            return hmac.compare_digest(first.digests[algorithm], digest)
-    attachments = first.belongings.filter(direction=Direction.INBOUND).order_by("pk")
-    kept = [first.payload_id, *attachments.values_list("payload_id", flat=True)]
+        if algorithm in digests:
+            return hmac.compare_digest(digests[algorithm], digest)
     came = [incoming.payload or b"", *(attachment.payload for attachment in incoming.attachments)]
-    return kept == [hashlib.sha256(content).hexdigest() for content in came]
+    return list(payloads()) == [hashlib.sha256(content).hexdigest() for content in came]
 
 
 def _keep(incoming: Incoming, why: str) -> Transmission:

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
-from gateway import erp, exception_queue, order_book, states
+from gateway import archives, erp, exception_queue, order_book, states
 from gateway.erp.port import (
     AuthFailed,
     Change,
@@ -79,6 +79,7 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
     if profile is None:
         _unrouted(connection, found)
         return None
+    _expect_not_archived(connection, found, profile.id)
     released = order_book.release(
         connection=connection,
         company=found.company,
@@ -126,6 +127,21 @@ def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Doc
     document.save(update_fields=["channel", "format"])
     dispatch.order(profile, agreement, record, document, now=now)
     return document
+
+
+def _expect_not_archived(connection: ErpConnection, found: ErpOrder, partner_id: int) -> None:
+    """An order that has left the tables must not be taken for a new one and sent a second time.
+
+    Raises:
+        UnusableOrder: it is in an archive.
+    """
+    gone = archives.under(archives.order_key(partner_id, found.record.number))
+    if gone is None or gone.facts != {"connection": connection.pk, "company": found.company}:
+        return
+    if not Order.objects.filter(connection=connection, company=found.company, number=found.record.number).exists():
+        raise order_book.UnusableOrder(
+            f"it was finished and is in archive {gone.archive_id}; have it restored, then replay this case"
+        )
 
 
 def take_in_document(connection: ErpConnection, found: ErpDocument, *, now: datetime) -> Document | None:

@@ -21,7 +21,7 @@ from django.db import transaction
 
 from edi_maps import formats, x12
 from edi_maps.findings import Finding, Verdict, finding, verdict_of
-from gateway import exception_queue, outbox, states
+from gateway import archives, exception_queue, outbox, states
 from gateway.models import Document, DocumentState, Interchange, Transmission, TransmissionState
 from gateway.models.fields import storable
 from gateway.pipeline import acknowledged, dispatch
@@ -282,13 +282,18 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
 
 
 def _repeat(row: Interchange, read: x12.Interchange) -> Finding | None:
+    again = finding("interchange_repeated", segment="ISA", element=13, offset=read.start, value=read.control_number)
+    if read.has_header and row.control_number:
+        key = archives.interchange_key(row.partner_id, row.sender, row.receiver, row.control_number)
+        if archives.under(key):
+            return again
     first = row.repeats
     if first is None:
         return None
     taken = first.repeated_by.filter(pk__lt=row.pk).exclude(verdict=Verdict.REJECTED)
     if first.verdict == Verdict.REJECTED and not taken.exists():
         return None  # what was refused is to come again, corrected, and mostly under its old number
-    return finding("interchange_repeated", segment="ISA", element=13, offset=read.start, value=read.control_number)
+    return again
 
 
 def _tell_of_repeat(row: Interchange, profile: Profile) -> None:

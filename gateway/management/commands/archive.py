@@ -30,12 +30,10 @@ partner, month and part. Nothing open leaves, and nothing under a legal hold. Ki
 
 
 class Command(BaseCommand):
-    help = "Finished work leaves the tables for files, and comes back."
+    help = _HELP
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, description=_HELP, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", nargs="?", default="run", choices=["run", "list", "show", "verify", "restore"])
@@ -110,7 +108,7 @@ class Command(BaseCommand):
 
 
 def _archive(pk: int | None) -> Archive:
-    found = Archive.objects.select_related("partner").filter(pk=pk).first()
+    found = Archive.objects.select_related("partner").filter(pk=pk or 0).first()
     if found is None:
         raise CommandError("There is no such archive; `archive list` names all." if pk else "Say the archive's number.")
     return found
