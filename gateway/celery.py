@@ -34,11 +34,16 @@ class Hands(bootsteps.StartStopStep):
         return not getattr(parent, "only_listens", False)
 
     def start(self, parent: Any) -> None:
-        from gateway.models import DeliveryKind  # Django is set up by now
-        from gateway.server import refuse_what_loses_data
+        from django.core.management import CommandError
+
+        from gateway.doctor import Role, refuse_unfit  # Django is set up by now
+        from gateway.models import DeliveryKind
         from gateway.worker import Worker
 
-        refuse_what_loses_data()
+        try:
+            refuse_unfit(Role.WORKER)
+        except CommandError as unfit:
+            raise SystemExit(str(unfit)) from unfit  # Celery ends with these words instead of a stack
         heard = parent.app.amqp.queues.consume_from  # what -Q leaves
         self._worker = Worker(kinds=[kind for kind in DeliveryKind if any(name.endswith(f".{kind}") for name in heard)])
         if parent.use_eventloop:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import threading
 from collections.abc import Iterable
 from types import FrameType
 from typing import Final, Protocol
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from gateway import web_server
+from gateway import doctor, web_server
 from gateway.bell import has_broker
+from gateway.doctor import Role
 from gateway.ear import Ear
 from gateway.models import DeliveryKind
 from gateway.worker import Worker
 from gateway.wsgi import application
 
-#: Below this SQLite may lose pages when several connections check-point at once (sqlite.org/wal.html#walresetbug).
-_SAFE_SQLITE: Final = (3, 51, 3)
 #: Seconds a stop waits for the requests that are being answered.
 _ANSWERED_S: Final = 5
 
@@ -96,32 +93,17 @@ def workers(*, hands: int | None = None, kinds: Iterable[DeliveryKind] | None = 
     return Process(Worker(hands=hands, kinds=chosen), Ear(chosen))
 
 
-def refuse_what_loses_data() -> None:
-    """Raises ImproperlyConfigured when a process beside others would put the database at risk."""
-    if _sqlite_loses_pages() and not settings.SHARE_SQLITE:
-        raise ImproperlyConfigured(
-            f"SQLite {sqlite3.sqlite_version} is older than 3.51.3 and may lose pages when several processes share a file. "
-            "Run `manage.py up` alone, use PostgreSQL (DATABASE_URL), or accept the risk with GATEWAY_SHARE_SQLITE=1."
-        )
+def announce(role: Role) -> list[str]:
+    """What this process runs on, what that does not survive, and what else the doctor has to say.
 
-
-def mode() -> list[str]:
-    """What this process runs on, and what that does not survive."""
-    lines = [f"Database {connection.vendor}: {connection.settings_dict['NAME']}"]
-    if _sqlite_loses_pages():
-        lines.append(
-            f"  SQLite {sqlite3.sqlite_version} is older than 3.51.3: run one process on this file only, and back it up."
-        )
-    broker = str(settings.CELERY_BROKER_URL).partition("://")[0]
-    lines.append(
-        f"Broker {broker}."
+    Raises:
+        CommandError: something is wrong enough not to start.
+    """
+    findings = doctor.refuse_unfit(role)
+    return [
+        f"Database {connection.vendor}: {connection.settings_dict['NAME']}",
+        f"Broker {str(settings.CELERY_BROKER_URL).partition('://')[0]}."
         if has_broker()
-        else f"No broker: work of this process begins at once, that of others is found within {settings.POLL_S:g} s."
-    )
-    if settings.BEHIND_TLS and not settings.TRUSTED_PROXIES:
-        lines.append("GATEWAY_TLS is 1 and GATEWAY_TRUSTED_PROXIES names nobody: no request will count as secure.")
-    return lines
-
-
-def _sqlite_loses_pages() -> bool:
-    return connection.vendor == "sqlite" and sqlite3.sqlite_version_info < _SAFE_SQLITE
+        else f"No broker: work of this process begins at once, that of others is found within {settings.POLL_S:g} s.",
+        *(finding.text() for finding in findings),
+    ]

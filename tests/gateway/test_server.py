@@ -10,16 +10,26 @@ from typing import Any
 
 import pytest
 
-from gateway.server import mode
+from gateway.doctor import Role
+from gateway.server import announce
 
 NOBODY = "GATEWAY_TLS is 1 and GATEWAY_TRUSTED_PROXIES names nobody: no request will count as secure."
 
 
+@pytest.mark.django_db
 def test_a_tls_proxy_that_is_not_named_is_said_at_the_start(settings: Any) -> None:
     settings.BEHIND_TLS, settings.TRUSTED_PROXIES = True, ()
-    assert NOBODY in mode()
+    assert any(NOBODY in line for line in announce(Role.UP))
     settings.TRUSTED_PROXIES = (ipaddress.ip_network("10.0.0.5"),)
-    assert NOBODY not in mode()
+    assert not any(NOBODY in line for line in announce(Role.UP))
+
+
+@pytest.mark.django_db
+def test_what_it_runs_on_is_said_at_the_start(settings: Any) -> None:
+    settings.CELERY_BROKER_URL = "memory://localhost/"
+    assert announce(Role.UP)[1] == "No broker: work of this process begins at once, that of others is found within 5 s."
+    settings.CELERY_BROKER_URL = "amqp://user:password@broker.example:5672/gateway"
+    assert announce(Role.UP)[1] == "Broker amqp."
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from gateway.server import Gateway, mode
+from gateway.doctor import Role
+from gateway.server import Gateway, announce
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["no_migrate"]:
             call_command("migrate", interactive=False, verbosity=0)
-        for line in mode():
+        for line in announce(Role.UP):
             self.stdout.write(line)
         gateway = Gateway(options["host"], options["port"], threads=options["threads"])
         gateway.end_on_signals()

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from gateway.server import Process, Web, mode, refuse_what_loses_data
+from gateway.doctor import Role
+from gateway.server import Process, Web, announce
 
 
 class Command(BaseCommand):
@@ -19,8 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=8, help="requests served at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_what_loses_data()
-        for line in mode():
+        for line in announce(Role.WEB):
             self.stdout.write(line)
         web = Web(options["host"], options["port"], threads=options["threads"])
         process = Process(web)

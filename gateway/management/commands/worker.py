@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from gateway.doctor import Role
 from gateway.models import DeliveryKind
-from gateway.server import mode, refuse_what_loses_data, workers
+from gateway.server import announce, workers
 
 
 class Command(BaseCommand):
@@ -22,11 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--queues", help=f"by commas, of: {', '.join(DeliveryKind)} (default: all)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_what_loses_data()
         hands = options["hands"]
         if hands is not None and hands < 1:
             raise CommandError(f"--hands is {hands}; it must be at least 1.")
-        for line in mode():
+        for line in announce(Role.WORKER):
             self.stdout.write(line)
         process = workers(hands=hands, kinds=_kinds(options["queues"]))
         process.end_on_signals()
