@@ -153,15 +153,11 @@ def take_probe(remote: str) -> datetime | None:
         Until when nobody else has it, for ``give_back``; None when it is not to be had. A probe that never comes back is
         followed by another from that moment on.
     """
-    row = Breaker.objects.filter(remote=remote, open_until__isnull=False).values_list("open_until", Now()).first()
-    if row is None:
-        return None
-    over_since, now = row
-    if over_since > now:
-        return None
-    until: datetime = now + settings.LEASE
-    taken = Breaker.objects.filter(remote=remote, open_until=over_since).update(open_until=until)
-    return until if taken else None
+    with _locked(remote) as (row, now):
+        if row.open_until is None or row.open_until > now:
+            return None
+        row.open_until = now + settings.LEASE
+        return row.open_until
 
 
 def give_back(remote: str, until: datetime) -> None:

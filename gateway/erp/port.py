@@ -34,7 +34,9 @@ class Transient(ErpError):
 
 
 class InDoubt(ErpError):
-    pass
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Permanent(ErpError):

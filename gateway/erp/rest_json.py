@@ -84,9 +84,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, write: boo
     if status in {423, 429}:
         raise Transient(message, retry_after_s=_retry_after_s(headers))
     if status >= 500 or status == 408:
-        if write:
-            raise InDoubt(message)
-        raise Transient(message, retry_after_s=_retry_after_s(headers))
+        raise unclear(message, retry_after_s=_retry_after_s(headers))
     if status == 409 and code in QUESTIONS:
         raise NeedsHuman(message)
     if status == 404 and code in ABSENCES:

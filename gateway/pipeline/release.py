@@ -7,6 +7,7 @@ revision we know already changes nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.db.models import Q
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
-from gateway import archives, erp, exception_queue, order_book, states
+from gateway import archives, breakers, erp, exception_queue, order_book, states
 from gateway.erp.port import (
     AuthFailed,
     Change,
@@ -28,7 +29,7 @@ from gateway.erp.port import (
     Transient,
 )
 from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase, Order
-from gateway.pipeline import dispatch, issue
+from gateway.pipeline import dispatch, erp_calls, issue
 from gateway.pipeline.apply import wake_parked
 from partners import directory
 from partners.profiles import Direction, PartnerState
@@ -51,14 +52,30 @@ def poll_all(*, now: datetime) -> int:
 
 
 def poll(connection: ErpConnection, *, now: datetime) -> int:
-    """Take in all that one ERP has released or changed; returns how many changes were settled."""
+    """Take in all that one ERP has released or changed; returns how many changes were settled.
+
+    To ask an ERP that is left alone for its changes is a cheap probe of it, and all that is done.
+    """
+    remote = breakers.erp(connection.pk)
+    if breakers.may_call(remote):
+        return _take_in_changes(connection, now=now)
+    probe_until = breakers.take_probe(remote)
+    if probe_until is None:
+        return 0
+    settled = _take_in_changes(connection, now=now)
+    breakers.give_back(remote, probe_until)
+    return settled
+
+
+def _take_in_changes(connection: ErpConnection, *, now: datetime) -> int:
     settled = 0
     try:
         port = port_of(connection)
-        while changes := port.changes(_PAGE):
-            done = [change.token for change in changes if _take_in(connection, port, change, now=now)]
+        while changes := _ask(connection, port):
+            done = _take_in_all(connection, port, changes, now=now)
             if done:
-                port.settle(done)
+                with erp_calls.watched(connection.pk):
+                    port.settle(done)
                 settled += len(done)
             if len(done) < len(changes) or len(changes) < _PAGE:
                 break
@@ -68,6 +85,24 @@ def poll(connection: ErpConnection, *, now: datetime) -> int:
         # Read again at the next turn: nothing was settled that we did not keep.
         log.warning("erp=%s changes not read: %s", connection.code, error)
     return settled
+
+
+def _ask(connection: ErpConnection, port: ErpPort) -> Sequence[Change]:
+    """What has changed; nothing while the ERP is on trial still."""
+    with erp_calls.watched(connection.pk):
+        changes = port.changes(_PAGE)
+    return changes if breakers.may_call(breakers.erp(connection.pk)) else ()
+
+
+def _take_in_all(connection: ErpConnection, port: ErpPort, changes: Sequence[Change], *, now: datetime) -> list[str]:
+    """The tokens of the changes that may be settled. An ERP that has stopped to answer is not asked for the rest."""
+    done = []
+    for change in changes:
+        if _take_in(connection, port, change, now=now):
+            done.append(change.token)
+        elif not breakers.may_call(breakers.erp(connection.pk)):
+            break
+    return done
 
 
 def take_in(connection: ErpConnection, found: ErpOrder, *, now: datetime) -> Document | None:
@@ -196,11 +231,13 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
     """True when the change may be settled: what it means for us is committed."""
     try:
         if change.kind is ChangeKind.DOCUMENT:
-            document = port.document(change.order_key)
+            with erp_calls.watched(connection.pk):
+                document = port.document(change.order_key)
             with transaction.atomic():
                 take_in_document(connection, document, now=now)
         else:
-            order = port.load(change.order_key)
+            with erp_calls.watched(connection.pk):
+                order = port.load(change.order_key)
             with transaction.atomic():
                 take_in(connection, order, now=now)
     except Transient as error:

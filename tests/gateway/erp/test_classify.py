@@ -91,6 +91,9 @@ def test_how_long_a_busy_erp_asks_us_to_wait(headers, seconds):
     with pytest.raises(Transient) as later:
         classify(429, headers, b"", write=True)
     assert later.value.retry_after_s == seconds
+    with pytest.raises(InDoubt) as unclear:
+        classify(503, headers, b"", write=True)
+    assert unclear.value.retry_after_s == seconds
 
 
 def test_the_words_are_the_erps_with_the_lines_it_names():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from gateway.models import Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
+from gateway import breakers
+from gateway.models import Breaker, Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
 from gateway.pipeline import decide, release
 from partners import onboarding
-from tests.gateway.erp.counterpart import order_record
+from tests.gateway.erp.counterpart import ReferenceProcess, order_record
 from tests.gateway.pipeline.conftest import poll_erp
 
 pytestmark = pytest.mark.django_db
@@ -174,3 +178,54 @@ def test_a_fault_of_ours_about_one_order_keeps_no_other_waiting(connection, erp,
     monkeypatch.setattr(release, "take_in", take_in)
     assert poll_erp() == 1
     assert Order.objects.count() == 2
+
+
+def asked(erp: ReferenceProcess, turns: int) -> int:
+    """How often the ERP is asked for changes in so many turns, while each call finds it down."""
+    erp.behave()
+    erp.misbehave("down", count=100)
+    for _ in range(turns):
+        poll_erp()
+    left = next(fault["count"] for fault in erp.admin("GET", "faults"))
+    return 100 - int(left)
+
+
+def pause_ends(row: ErpConnection) -> None:
+    Breaker.objects.filter(remote=breakers.erp(row.pk)).update(open_until=Now(), opened_at=Now() - timedelta(minutes=5))
+
+
+def test_an_erp_that_does_not_answer_is_left_alone_after_five_turns(connection, erp):
+    assert asked(erp, turns=8) == 5
+
+
+def test_after_a_pause_one_turn_asks_it_again(connection, erp):
+    asked(erp, turns=5)
+    pause_ends(connection)
+    assert asked(erp, turns=3) == 1
+
+
+def test_three_turns_in_which_it_answers_end_the_pause_and_then_all_it_released_is_taken_in(connection, erp, acme):
+    asked(erp, turns=5)
+    erp.behave()
+    erp.release()
+    pause_ends(connection)
+    assert [poll_erp() for _ in range(3)] == [0, 0, 1]
+
+
+def test_an_erp_that_stops_to_answer_among_many_orders_is_not_asked_for_the_rest(connection, erp, acme):
+    for _ in range(8):
+        erp.release()
+    erp.misbehave("down", routes=["load"], count=100)
+    poll_erp()
+    assert erp.admin("GET", "faults")[0]["count"] == 95
+
+
+def test_an_erp_that_refuses_our_credentials_when_probed_is_blocked_and_the_next_probe_is_free(connection, erp):
+    asked(erp, turns=5)
+    erp.behave()
+    pause_ends(connection)
+    connection.set_token("another")
+    poll_erp()
+    connection.refresh_from_db()
+    assert "401" in connection.blocked_reason
+    assert breakers.take_probe(breakers.erp(connection.pk)) is not None
