@@ -82,8 +82,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "order.closed": Kind("Order closed", "gateway"),
 }
 
-#: Data for the machinery, which says nothing to a reader: the digest over a message as it was (``Transmission.seal``).
-UNREAD: Final = frozenset({"seal"})
+#: Data for the machinery, which says nothing to a reader: seals of rows as they were, see ``models/seals.py``. ``seal`` is that
+#: of the row the event's name says, the others of a row that was written with it.
+UNREAD: Final = frozenset({"seal", "document_seal", "revision_seal", "entry", "entry_seal"})
 
 
 def record(

@@ -479,8 +479,8 @@ def open_case(
         if again := _count_up(key, newest, now):
             return again
         raise
-    _note(case, actor="gateway", action="opened", note=case.summary, at=now)
-    events.record("case.opened", case=case, reason=reason, team=case.team)
+    entry = _note(case, actor="gateway", action="opened", note=case.summary, at=now)
+    events.record("case.opened", case=case, reason=reason, team=case.team, **_noted(entry))
     return case
 
 
@@ -496,8 +496,8 @@ def assign(case: ExceptionCase, owner: User | None, *, actor: str, note: str = "
             raise states.StaleState(f"{case} is no longer open")
         case.owner = owner
         to = owner.get_username() if owner else f"team {case.team}"
-        _note(case, actor=actor, action="assigned", note=f"To {to}. {note}".strip(), at=now)
-        events.record("case.assigned", case=case, actor=actor, to=to)
+        entry = _note(case, actor=actor, action="assigned", note=f"To {to}. {note}".strip(), at=now)
+        events.record("case.assigned", case=case, actor=actor, to=to, **_noted(entry))
 
 
 def resolve(case: ExceptionCase, resolution: str, *, actor: str, note: str = "", now: datetime | None = None) -> None:
@@ -512,15 +512,15 @@ def resolve(case: ExceptionCase, resolution: str, *, actor: str, note: str = "",
     resolution = Resolution(resolution)
     now = now or timezone.now()
     with transaction.atomic():
+        entry = _note(case, actor=actor, action=resolution, note=note, at=now)
         states.advance(
             case,
             CaseState.RESOLVED,
             actor=actor,
-            note={"resolution": resolution},
+            note={"resolution": resolution, **_noted(entry)},
             resolution=resolution,
             resolved_at=now,
         )
-        _note(case, actor=actor, action=resolution, note=note, at=now)
 
 
 def settle(fingerprint: str, *, note: str, actor: str = "gateway", now: datetime | None = None) -> bool:
@@ -545,8 +545,15 @@ def _count_up(key: str, newest: Mapping[str, Any], now: datetime) -> ExceptionCa
     return case
 
 
-def _note(case: ExceptionCase, *, actor: str, action: str, note: str, at: datetime | None) -> None:
-    CaseEntry.objects.create(case=case, actor=actor[:150], action=action, note=storable(note), at=at or timezone.now())
+def _note(case: ExceptionCase, *, actor: str, action: str, note: str, at: datetime | None) -> CaseEntry:
+    return CaseEntry.objects.create(
+        case=case, actor=actor[:150], action=action, note=storable(note), at=at or timezone.now()
+    )
+
+
+def _noted(entry: CaseEntry) -> dict[str, Any]:
+    """What the event of an entry says of it."""
+    return {"entry": entry.pk, "entry_seal": entry.seal()}
 
 
 def _shortened(fingerprint: str) -> str:

@@ -103,7 +103,7 @@ def advance(
         setattr(row, name, also[name])
     if computed:
         row.refresh_from_db(fields=computed)
-    sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission) else {}
+    sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission | Document) else {}
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **sealed, **(note or {}))
 
 
@@ -129,7 +129,8 @@ def advance_all(
         raise StaleState(f"not all of {len(documents)} documents are {state}")
     for document in documents:
         document.state = to
-    events.record_all(f"document.{to}", documents, notes, actor=actor)
+    sealed = [{**note, "seal": document.seal()} for document, note in zip(documents, notes, strict=True)]
+    events.record_all(f"document.{to}", documents, sealed, actor=actor)
 
 
 _NAMES: Final = {

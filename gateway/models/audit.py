@@ -53,7 +53,8 @@ class AuditBatch(models.Model):
     events = models.PositiveIntegerField()
     first_event = models.BigIntegerField()  #: lowest id among the leaves; where it is looked for
     last_event = models.BigIntegerField()  #: highest id among the leaves
-    digest = models.CharField(max_length=64, unique=True)  #: SHA-256, hex, over all the above and the moment, see gateway/audit
+    #: SHA-256, hex, over sequence, previous, leaves and the moment, see ``gateway/audit/chain.py``.
+    digest = models.CharField(max_length=64, unique=True)
     sealed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
+from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
 
 from gateway.models.fields import StorableJSONField
+from gateway.models.seals import seal_of
 
 
 class DocumentState(StrEnum):
@@ -59,5 +61,36 @@ class Document(models.Model):
             models.Index(fields=["state", "parked_until"], name="document_parked"),
         ]
 
+    #: What was said, by whom and where it came or went. Whoever changes one of these notes the seal anew.
+    SEALED: ClassVar = (
+        "uid",
+        "correlation_id",
+        "direction",
+        "channel",
+        "partner_id",
+        "transmission_id",
+        "interchange_id",
+        "successor_of_id",
+        "type",
+        "format",
+        "code",
+        "version",
+        "position",
+        "group_code",
+        "group_control",
+        "set_control",
+        "number",
+        "order_revision",
+        "record",
+        "findings",
+        "verdict",
+        "approved_by",
+        "at",
+    )
+
     def __str__(self) -> str:
         return f"{self.code or self.type} {self.number} (document {self.pk})"
+
+    def seal(self) -> str:
+        """The seal the audit trail notes with every state, and when it is written for its partner."""
+        return seal_of(self, self.SEALED)

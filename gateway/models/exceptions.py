@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from gateway.models.fields import StorableJSONField
+from gateway.models.seals import seal_of
 
 
 class CaseState(StrEnum):
@@ -56,9 +58,15 @@ class CaseEntry(models.Model):
     action = models.CharField(max_length=24)
     note = models.TextField(blank=True)
 
+    SEALED: ClassVar = ("id", "case_id", "at", "actor", "action", "note")
+
     class Meta:
         ordering = ["id"]
         verbose_name_plural = "case entries"
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
+
+    def seal(self) -> str:
+        """The seal the audit trail notes with what it is about; repetitions of a case have none."""
+        return seal_of(self, self.SEALED)

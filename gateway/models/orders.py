@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
 
+from gateway.models.seals import seal_of
 from partners.models import SealedSecret
 
 
@@ -93,11 +95,17 @@ class OrderRevision(models.Model):
     fingerprint = models.CharField(max_length=64)  #: of the buyer-owned fields: an equal one is an echo, not a change
     released_at = models.DateTimeField(default=timezone.now)
 
+    SEALED: ClassVar = ("order_id", "number", "record", "fingerprint", "released_at")
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "number"], name="order_revision_once")]
 
     def __str__(self) -> str:
         return f"revision {self.number} of order {self.order_id}"
+
+    def seal(self) -> str:
+        """The seal the audit trail notes when it is kept."""
+        return seal_of(self, self.SEALED)
 
 
 class OrderLine(models.Model):

@@ -7,13 +7,14 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import connection, models, transaction
 from django.utils import timezone
 
 from gateway import blob_store
 from gateway.models.fields import StorableJSONField, storable
+from gateway.models.seals import seal_of
 
 
 class TransmissionState(StrEnum):
@@ -164,11 +165,41 @@ class Transmission(models.Model):
     def __str__(self) -> str:
         return f"transmission {self.pk} ({self.channel} {self.direction})"
 
-    def seal(self) -> str:
-        """SHA-256, hex, over what would be shown in a dispute: ids, headers and digests; the bytes by their own hashes.
+    #: What would be shown in a dispute: who, when, ids, headers and digests; the bytes by their own hashes.
+    SEALED: ClassVar = (
+        "uid",
+        "correlation_id",
+        "direction",
+        "channel",
+        "partner_id",
+        "message_id",
+        "format",
+        "sheet",
+        "content_type",
+        "file_name",
+        "headers",
+        "raw_id",
+        "payload_id",
+        "covered_id",
+        "digests",
+        "about_id",
+        "answer_status",
+        "answer_headers",
+        "answer_id",
+        "reason",
+        "at",
+    )
 
-        The audit trail notes it with every state, so that a later change of this row does not pass for what was exchanged.
-        """
+    def seal(self) -> str:
+        """The seal the audit trail notes with every state: a later change of this row does not pass for what was exchanged."""
+        return seal_of(self, self.SEALED)
+
+    def bears(self, noted: str) -> bool:
+        """Whether the row is as it was when this seal was noted."""
+        return noted == (self.seal() if ":" in noted else self._first_seal())
+
+    def _first_seal(self) -> str:
+        """The seal as it was noted until there was a trail that is sealed itself: over less."""
         shown = {
             "message_id": self.message_id,
             "headers": self.headers,

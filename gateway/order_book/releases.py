@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from django.db import IntegrityError, transaction
 from django.db import connection as database
@@ -112,7 +112,7 @@ def _first(order: Order, version: _Version) -> Released:
     order.save(force_insert=True)
     row = _keep(order, version)
     _write_lines(order, version.lines)
-    events.record("order.released", order=order, at=version.now, revision=version.revision, lines=len(version.lines))
+    events.record("order.released", order=order, at=version.now, **_noted(row), lines=len(version.lines))
     if not version.cancelled:
         return Released(order=order, change="released", revision_row=row)
     states.advance(order, OrderState.CANCELLED, ack_due_at=None)
@@ -138,18 +138,20 @@ def _next(order: Order, version: _Version) -> Released:
         order.acknowledged_revision = version.revision  # what the supplier answered is what stands now
     order.save(update_fields=["revision", "erp_key", "acknowledged_revision", "updated_at"])
     if version.fingerprint == current.fingerprint:
-        events.record("order.unchanged", order=order, at=version.now, revision=version.revision)
+        events.record("order.unchanged", order=order, at=version.now, **_noted(row))
         return Released(order=order, change="unchanged", revision_row=row, after_shipment=shipped)
     if version.cancelled:
         if order.state == OrderState.OPEN:
-            states.advance(order, OrderState.CANCELLED, ack_due_at=None, note={"revision": version.revision})
+            states.advance(order, OrderState.CANCELLED, ack_due_at=None, note=_noted(row))
+        else:  # another revision of an order that stays cancelled
+            events.record("order.cancelled", order=order, at=version.now, **_noted(row))
         return Released(order=order, change="cancelled", revision_row=row, after_shipment=shipped)
     if order.state == OrderState.CANCELLED:
         states.advance(order, OrderState.OPEN, note={"revision": version.revision})
     order.currency, order.ack_due_at = (version.record.currency or "")[:3], version.ack_due_at
     order.save(update_fields=["currency", "ack_due_at", "updated_at"])
     _write_lines(order, version.lines)
-    events.record("order.changed", order=order, at=version.now, revision=version.revision, lines=len(version.lines))
+    events.record("order.changed", order=order, at=version.now, **_noted(row), lines=len(version.lines))
     return Released(order=order, change="changed", revision_row=row, after_shipment=shipped)
 
 
@@ -161,6 +163,11 @@ def _keep(order: Order, version: _Version) -> OrderRevision:
         fingerprint=version.fingerprint,
         released_at=version.now,
     )
+
+
+def _noted(row: OrderRevision) -> dict[str, Any]:
+    """What the event of a revision says of it."""
+    return {"revision": row.number, "revision_seal": row.seal()}
 
 
 def _lines(record: PurchaseOrder, *, number: str, company: str) -> list[OrderLine]:

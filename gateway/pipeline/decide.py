@@ -13,7 +13,7 @@ import io
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 from django.db import transaction
 from django.utils import timezone
@@ -300,15 +300,20 @@ def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:
         payload=rejected.payload,
         about=rejected,
     )
+    sealed: dict[str, Any] = {}
+    if (document := delivery.document) is not None:
+        document.transmission = again
+        document.save(update_fields=["transmission"])
+        sealed = {"document_seal": document.seal()}
     events.record(
         "transmission.prepared",
         transmission=again,
-        document=delivery.document,
+        document=document,
         actor=actor,
         sends_again=str(rejected.uid),
         rejected_id=rejected.message_id,
+        **sealed,
     )
-    rejected.documents.update(transmission=again)
     outbox.cancel(delivery, actor=actor)
     outbox.enqueue(
         DeliveryKind.PARTNER,

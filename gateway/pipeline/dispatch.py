@@ -37,9 +37,7 @@ def order(profile: Profile, agreement: Agreement, record: PurchaseOrder, documen
         return
     change = order_book.as_change(document, record) if _takes_changes(profile) else None
     lane = f"partner:order:{document.order_id}"
-    if _write(profile, change or record, document, lane, now=now) and change is not None:
-        document.type, document.record = change.type, canonical.dump(change)
-        document.save(update_fields=["type", "record"])
+    _write(profile, change or record, document, lane, now=now)
 
 
 def document(profile: Profile, record: CanonicalRecord, document: Document, *, now: datetime) -> None:
@@ -47,16 +45,18 @@ def document(profile: Profile, record: CanonicalRecord, document: Document, *, n
     _write(profile, record, document, f"partner:{document.type}:{profile.id}:{document.number}", now=now)
 
 
-def _write(profile: Profile, record: CanonicalRecord, document: Document, lane: str, *, now: datetime) -> bool:
-    """Write a record and queue it for its partner; False when it waits for a person instead."""
-    document.code, document.version = x12.set_of(record.type) or "", profile.x12.version
+def _write(profile: Profile, record: CanonicalRecord, document: Document, lane: str, *, now: datetime) -> None:
+    """Write a record and queue it for its partner; what cannot be written waits for a person."""
     try:
         envelope = envelope_for(profile, now=now)
         data = x12.write(record, envelope)
     except ValueError as refused:
         # It cannot be said in X12 on this partner's terms: a person changes one or the other.
         hold_unwritable(document, str(refused))
-        return False
+        return
+    document.code, document.version = x12.set_of(record.type) or "", profile.x12.version
+    if record.type != document.type:  # of a whole order, what changed in it
+        document.type, document.record = record.type, canonical.dump(record)
     send_x12(
         profile,
         data,
@@ -66,7 +66,6 @@ def _write(profile: Profile, record: CanonicalRecord, document: Document, lane: 
         lanes=[lane],
         correlation_id=document.correlation_id,
     )
-    return True
 
 
 def _takes_changes(profile: Profile) -> bool:
@@ -152,10 +151,11 @@ def send_x12(
         document.set_control = f"{envelope.set_number + position:04d}"
         document.save(
             update_fields=[
-                "transmission", "interchange", "code", "version", "group_code", "group_control", "set_control"
+                "type", "record", "transmission", "interchange", "code", "version", "group_code", "group_control",
+                "set_control",
             ]
         )  # fmt: skip
-    events.record("transmission.prepared", transmission=transmission, document=document)
+    events.record("transmission.prepared", transmission=transmission, document=document, document_seal=document.seal())
     outbox.enqueue(DeliveryKind.PARTNER, key, transmission=transmission, document=document, lanes=lanes)
     return transmission
 

@@ -225,8 +225,8 @@ def _as_kept(row: Transmission) -> Iterator[Step]:
         todo=_RESTORE,
     )
     noted = _noted(row)
-    changed = [str(one) for one in row.belongings.all() if (event := _noted(one)) and event.data["seal"] != one.seal()]
-    if noted is not None and noted.data["seal"] != row.seal():
+    changed = [str(one) for one in row.belongings.all() if (event := _noted(one)) and not one.bears(event.data["seal"])]
+    if noted is not None and not row.bears(noted.data["seal"]):
         changed.insert(0, str(row))
     yield Step(
         held=None if noted is None else not changed,

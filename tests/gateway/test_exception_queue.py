@@ -52,10 +52,11 @@ def test_a_case_has_a_team_and_a_due_time_from_birth(case):
 
 def test_opening_a_case_is_an_event_that_names_it(case, partner):
     event = Event.objects.get(name="case.opened")
+    entry = case.history.get()
     assert (event.case, event.partner, event.data) == (
         case,
         partner,
-        {"reason": "order_unknown", "team": "procurement"},
+        {"reason": "order_unknown", "team": "procurement", "entry": entry.pk, "entry_seal": entry.seal()},
     )
 
 
