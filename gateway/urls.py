@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from gateway.endpoints import as2, error_handlers, health, portal_json, problems, rest
+from gateway.endpoints import as2, error_handlers, health, metrics, portal_json, problems, rest
 
 handler400 = error_handlers.bad_request
 handler404 = error_handlers.not_found
@@ -31,4 +31,5 @@ urlpatterns = [
     path("problems/<slug:slug>", problems.page),
     path("healthz", health.alive),
     path("readyz", health.ready),
+    path("metrics", metrics.scrape),
 ]

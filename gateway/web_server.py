@@ -7,7 +7,7 @@
 | with another Transfer-Encoding than ``chunked`` | 501 |
 | longer than any partner may send | 413 before its body is read |
 | that comes slower than the slowest sender allowed | 408 |
-| with more than there is room for beside the others that are coming | 503 |
+| with more than there is room for, beside the others that are coming or on the disk | 503 |
 
 Every one of these ends the connection, after what the caller still sends has been thrown away for a while: closed at once, the
 caller would see a reset instead of the answer.
@@ -24,6 +24,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import waitress
@@ -34,6 +35,7 @@ from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNot
 from waitress.server import TcpWSGIServer
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
+from gateway import metrics
 from partners.profiles import MAX_MESSAGE_MEGABYTES
 
 log = logging.getLogger(__name__)
@@ -154,18 +156,27 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
     def received(self, data: bytes) -> int:
         before = self.body_bytes_received
-        taken: int = super().received(data)
+        try:
+            taken: int = super().received(data)
+        except OSError as error:
+            log.error("a request cannot be taken, its temporary file cannot be written: %s", error)
+            self._turn_away()
+            return len(data)
         if come := self.body_bytes_received - before:
             self._held += come
             if not _ROOM.take(come):
-                self.error = NoRoom("Too much is being sent to us at the moment. Send it again.")
-                self.completed = True
+                self._turn_away()
         return taken
+
+    def _turn_away(self) -> None:
+        self.error = NoRoom("Too much is being sent to us at the moment. Send it again.")
+        self.completed = True
 
     def close(self) -> None:
         _ROOM.give_back(self._held)
         self._held = 0
-        super().close()
+        with suppress(OSError):  # what its temporary file had no room for is not missed
+            super().close()
 
     def is_too_slow(self, now: float) -> bool:
         """Whether it has taken longer than the slowest sender allowed needs for what has come, and the grace."""
@@ -326,7 +337,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         return ready
 
     def _give_up(self, request: Request) -> None:
-        log.info("a request from %s came too slowly", self.addr[0])
         with self.requests_lock:
             request.error = RequestTimeout(f"{settings.SLOWEST_SENDER_KB_S:g} KB a second are the least")
             request.completed = True
@@ -341,6 +351,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def service(self) -> None:
         if (error := self.requests[0].error) is not None:
+            metrics.REFUSED.labels("http", str(error.code)).inc()
             self._linger_s = SLOW_LINGER_S if isinstance(error, RequestTimeout) else LINGER_S
         super().service()
 

@@ -75,6 +75,26 @@ def expiring(now: datetime, *, at_most: int = 100) -> list[Expiring]:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreplaced:
+    """One certificate in use that has no successor yet."""
+
+    partner: str | None  #: the partner's code; None: it is ours
+    role: str  #: a value of ``CertificateRole``
+    not_after: datetime
+
+
+def unreplaced(now: datetime) -> list[Unreplaced]:
+    """Every certificate in use that nothing takes over from, the soonest to expire first."""
+    rows = list(_in_use(now).select_related("partner").defer("certificate_pem").order_by("not_after", "pk"))
+    replaced = _successors(rows, now)
+    return [
+        Unreplaced(partner=row.partner.code if row.partner else None, role=row.role, not_after=row.not_after)
+        for row in rows
+        if row.pk not in replaced
+    ]
+
+
 def announce(certificate: Expiring) -> bool:
     """Mark it as announced, in the transaction that tells somebody; False when another sweep was quicker."""
     rows = Certificate.objects.filter(pk=certificate.id, announced_days=certificate.announced)

@@ -1,10 +1,11 @@
 """For every test: the same examples in every run, and a blob store of its own for each process of the suite.
 
-What chance finds is looked for by ``tests.fuzz``.
+What chance finds is looked for by ``tests.fuzz``. Lines of the log are written before their test ends, so they stay in its output.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import hypothesis
@@ -20,3 +21,10 @@ def blobs_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "BLOBS", f"file:{tmp_path_factory.mktemp('blobs')}")
         yield
+
+
+@pytest.fixture(autouse=True)
+def lines_are_written_before_the_test_ends() -> Iterator[None]:
+    yield
+    for handler in logging.getLogger().handlers:
+        handler.flush()

@@ -25,6 +25,7 @@ Source: RFC 4130 sections 5 to 7.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -32,6 +33,8 @@ from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
+from gateway import logs, metrics
+from gateway.blob_store import StoreError
 from gateway.endpoints import as2_guard
 from gateway.endpoints.as2_documents import opened
 from gateway.endpoints.as2_guard import FAILURES, KEPT_BYTES, KEPT_FAILURES, Exchange, text
@@ -75,18 +78,25 @@ _KEPT_HEADERS: Final = (
 @csrf_exempt
 def receive_message(request: HttpRequest) -> HttpResponse:
     """Answer one request; see the table above."""
+    began = time.perf_counter()
     try:
         answer = _answer(request)
     except UnreadablePostError:
+        _count("body_cut_off")
         answer = text(400, "The body ended before its announced length.")
-    except DatabaseError as error:
-        # The text may quote values, so only its class is logged. Nothing was committed, so nothing may be acknowledged.
-        log.error("as2: nothing can be stored: %s", type(error).__name__)
+    except (DatabaseError, StoreError) as error:
+        # What a database says may quote values, so only its class is logged. Nothing was committed, so nothing may be
+        # acknowledged.
+        log.error("as2: nothing can be stored: %s", error if isinstance(error, StoreError) else type(error).__name__)
+        _count("database")
         answer = _again_later("We cannot store messages at the moment. Send it again.")
     except KeystoreError as error:
         # So nobody can say who this is: the partner's terms come with our keys. The words hold no secret, and what to do.
         log.error("as2: %s", error)
+        _count("keystore")
         answer = _again_later(_NO_KEYS)
+    if answer.status < 400:
+        metrics.AS2_ANSWER_SECONDS.observe(time.perf_counter() - began)
     response = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     response["Content-Length"] = str(len(answer.body))
     return response
@@ -96,15 +106,20 @@ def _answer(request: HttpRequest) -> Answer:
     try:
         exchange = as2_guard.admit(request)
     except as2_guard.TurnedAway as turned_away:
+        _count(turned_away.reason)
         return turned_away.answer
+    logs.bind(partner=exchange.profile.code)
     body = request.read()
     if len(body) != exchange.length:
+        _count("body_cut_off")
         return text(400, "The body ended before its announced length.")
     receipt_for = as2.original_message_id(exchange.headers, body)
     try:
         message_id = as2.request_names(exchange.headers).message_id if receipt_for is None else ""
     except as2.MalformedRequest as malformed:
+        _count("not_as2")
         return as2_guard.not_as2(malformed)
+    logs.bind(message_id=message_id)
     incoming = Incoming(
         channel=Channel.AS2,
         partner_id=exchange.profile.id,
@@ -167,6 +182,7 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
 def _refuse(exchange: Exchange, incoming: Incoming, answer: Answer, *, reason: str, summary: str, why: str) -> Answer:
     """Keep what is not accepted and give ``answer``; beyond the allowance keep nothing and say so."""
     code = exchange.profile.code
+    _count(reason)
     if KEPT_FAILURES.used_up(code) or KEPT_BYTES.used_up(code):
         return as2_guard.too_many(KEPT_FAILURES)
     KEPT_FAILURES.use(code)
@@ -189,6 +205,10 @@ def _receipt(exchange: Exchange, disposition: str, words: str, mic: tuple[bytes,
         headers = {name: value for name, value in made.headers.items() if name != "Content-Length"}
         return Answer(status=204, receipt=OwnReceipt(headers=headers, body=made.body))
     return Answer(status=200, headers=made.headers, body=made.body)
+
+
+def _count(reason: str) -> None:
+    metrics.REFUSED.labels("as2", reason).inc()
 
 
 def _again_later(words: str) -> Answer:

@@ -57,11 +57,11 @@ class Exchange:
 
 
 class TurnedAway(Exception):
-    """The request goes no further; ``answer`` says why, as far as the sender may know."""
+    """The request goes no further; ``answer`` says why, as far as the sender may know, ``reason`` counts it for us."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"HTTP {answer.status}")
-        self.answer = answer
+    def __init__(self, answer: Answer, reason: str) -> None:
+        super().__init__(f"HTTP {answer.status}: {reason}")
+        self.answer, self.reason = answer, reason
 
 
 def admit(request: HttpRequest) -> Exchange:
@@ -71,20 +71,20 @@ def admit(request: HttpRequest) -> Exchange:
         TurnedAway: it begins none.
     """
     if request.method != "POST":
-        raise TurnedAway(text(405, "This address takes AS2 messages by POST.", Allow="POST"))
+        raise TurnedAway(text(405, "This address takes AS2 messages by POST.", Allow="POST"), "method")
     headers = dict(request.headers)
     try:
         pair, receipt = as2.request_pair(headers), as2.requested_receipt(headers)
     except as2.MalformedRequest as malformed:
-        raise TurnedAway(not_as2(malformed)) from None
+        raise TurnedAway(not_as2(malformed), "not_as2") from None
     profile = _partner(pair)
     if profile is None or profile.as2 is None:
         _tell_of_stranger(pair)
-        raise TurnedAway(text(403, "No trading partnership covers this message."))
+        raise TurnedAway(text(403, "No trading partnership covers this message."), "unknown_partner")
     source = f"{profile.id}:{proxies.client_network(request)}"
     _demand_client_certificate(profile, profile.as2, presented(request))
     if FAILURES.used_up(source):
-        raise TurnedAway(too_many(FAILURES))
+        raise TurnedAway(too_many(FAILURES), "too_many_failures")
     _demand_agreed_address(profile, profile.as2, receipt)
     return Exchange(
         headers=headers,
@@ -110,7 +110,9 @@ def _demand_client_certificate(profile: Profile, terms: As2Terms, fingerprint: s
     came = f"with the client certificate {fingerprint}, which is not agreed" if fingerprint else "without one"
     summary = f"{profile.code} must call with a client certificate and called {came}"
     _hearsay("refused_unread", summary, f"refused_unread:{profile.id}:tls", profile.id)
-    raise TurnedAway(text(403, "A TLS client certificate agreed with us must stand before this message."))
+    raise TurnedAway(
+        text(403, "A TLS client certificate agreed with us must stand before this message."), "client_certificate"
+    )
 
 
 def _demand_agreed_address(profile: Profile, terms: As2Terms, receipt: as2.ReceiptRequest | None) -> None:
@@ -119,18 +121,18 @@ def _demand_agreed_address(profile: Profile, terms: As2Terms, receipt: as2.Recei
     summary = f"{profile.code} wants its receipts at an address that is not agreed: {_shown(receipt.delivery_url)}"
     _hearsay("receipt_address", summary, f"receipt_address:{profile.id}", profile.id)
     words = "Receipt-Delivery-Option names an address that is not agreed for you. Have us enter it, or leave the header out."
-    raise TurnedAway(text(400, words))
+    raise TurnedAway(text(400, words), "receipt_address")
 
 
 def _agreed_length(profile: Profile, terms: As2Terms, headers: Mapping[str, str]) -> int:
     length = headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit() and len(length) <= 12):
         # A server that does not unpack chunked bodies hands over none, and an empty message must never be acknowledged.
-        raise TurnedAway(text(411, "The length of the body is not known. Send Content-Length."))
+        raise TurnedAway(text(411, "The length of the body is not known. Send Content-Length."), "length_unknown")
     if int(length) > terms.max_bytes:
         summary = f"{profile.code} sends more than the {terms.max_bytes} bytes agreed"
         _hearsay("refused_unread", summary, f"refused_unread:{profile.id}:size", profile.id)
-        raise TurnedAway(text(413, f"A message may have {terms.max_bytes} bytes."))
+        raise TurnedAway(text(413, f"A message may have {terms.max_bytes} bytes."), "too_large")
     return int(length)
 
 

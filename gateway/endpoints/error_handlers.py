@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,7 +15,11 @@ from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from gateway.blob_store import StoreError
+from gateway.endpoints import observed
 from gateway.endpoints.problems import CONTENT_TYPE, Problem
+
+log = logging.getLogger(__name__)
 
 #: Below these, whoever asks is a program and gets a problem document, even where no view answers.
 MACHINE_PATHS: Final = ("/as2", "/v1/", "/portal-json/", "/healthz", "/readyz")
@@ -33,7 +38,9 @@ class ProblemHandler(ExceptionHandler):
 
     def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
         request = self.context["request"]
-        return (_foreseen(exc) or _defect()).document(request.path if request else "")
+        path, problem = request.path if request else "", _foreseen(exc) or _defect()
+        observed.refused(path, problem.slug)
+        return problem.document(path)
 
     def get_headers(self, exc: exceptions.APIException) -> dict[str, str]:
         return exc.headers if isinstance(exc, Problem) else {}
@@ -52,6 +59,9 @@ def _foreseen(exc: Exception) -> Problem | None:
         return Problem(
             "unavailable", "The database does not take anything.", headers={"Retry-After": str(RETRY_AFTER_S)}
         )
+    if isinstance(exc, StoreError):
+        log.error("%s", exc)  # the caller is not told where we keep things
+        return Problem("unavailable", "Nothing can be kept, or read.", headers={"Retry-After": str(RETRY_AFTER_S)})
     if isinstance(exc, (Http404, exceptions.NotFound)):
         return Problem("not-found", "There is nothing at this address for you.")
     if isinstance(exc, DisallowedHost):

@@ -1,4 +1,7 @@
-"""Observed: each request at a door has an id of its own in every line it causes, and a span where somebody collects them."""
+"""Observed: each request at a door has an id of its own in every line it causes, and a span where somebody collects them.
+
+What a door refuses is counted by its reason, a word of ours; a line for each would let strangers fill the log.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponseBase
 
-from gateway import logs, tracing
+from gateway import logs, metrics, tracing
 
 #: Where a path begins → the door, as logs, spans and metrics call it.
 DOORS: Final = {"as2": "as2", "v1": "rest", "portal-json": "portal_json", "admin": "admin"}
@@ -21,7 +24,7 @@ class Observed:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        door = door_of(request)
+        door = door_of(request.path)
         if door is None:
             return self._get_response(request)
         request_id = uuid.uuid4().hex
@@ -31,6 +34,15 @@ class Observed:
             return response
 
 
-def door_of(request: HttpRequest) -> str | None:
-    """Which door a request came to; None: one that only probes and browsers' odds and ends use."""
-    return DOORS.get(request.path.lstrip("/").partition("/")[0])
+def door_of(path: str) -> str | None:
+    """Which door an address belongs to; None: probes, and browsers' odds and ends."""
+    return DOORS.get(path.lstrip("/").partition("/")[0])
+
+
+def refused(path: str, reason: str) -> None:
+    """Count a request that was refused.
+
+    Args:
+        reason: a word of ours, out of a short list.
+    """
+    metrics.REFUSED.labels(door_of(path) or "other", reason).inc()

@@ -10,6 +10,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from gateway import logs
 from gateway.endpoints.problems import Problem
 from partners import directory
 from partners.directory import ApiCaller
@@ -52,6 +53,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         caller = directory.by_api_key(secret.strip()) if scheme.lower() == "bearer" else None
         if caller is not None:
+            logs.bind(partner=caller.profile.code)
             return caller, caller.prefix
         failed = FailedSignIns()
         if not failed.allow_request(request, cast("APIView", None)):

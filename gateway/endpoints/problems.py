@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import APIException
 
 from edi_maps.findings import Actor
+from gateway.endpoints import observed
 
 if TYPE_CHECKING:
     from edi_maps.findings import Finding
@@ -224,6 +225,7 @@ class Problem(APIException):
 
     def response(self, instance: str) -> HttpResponse:
         """For those who answer without the REST framework."""
+        observed.refused(instance, self.slug)
         body = self.body(instance)
         # Said here, because what fails before the views fails before the middleware that would say it.
         headers = {**self.headers, "Content-Length": str(len(body))}

@@ -18,6 +18,8 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Where a vouched-for request keeps its proxy's address. No header can be called so: all of theirs begin with ``HTTP_``.
 _VOUCHER: Final = "gateway.trusted_proxy"
+#: Set where somebody we do not trust spoke of another caller: a proxy we were not told of, or one who makes believe.
+_STRANGER: Final = "gateway.stranger_forwarded"
 _FORWARDED: Final = (
     "HTTP_FORWARDED",
     "HTTP_X_FORWARDED_BY",
@@ -41,14 +43,19 @@ class TrustedProxies:
             meta[_VOUCHER] = str(peer)
             meta["REMOTE_ADDR"] = str(_caller(peer, meta.get("HTTP_X_FORWARDED_FOR", "")))
         else:
-            for name in (*_FORWARDED, settings.CLIENT_CERT_META):
-                meta.pop(name, None)
+            said = [meta.pop(name, None) for name in (*_FORWARDED, settings.CLIENT_CERT_META)]
+            meta[_STRANGER] = any(one is not None for one in said)
         return self._get_response(request)
 
 
 def vouches(request: HttpRequest) -> bool:
     """Whether the request came by a trusted proxy, which says what it says for us."""
     return _VOUCHER in request.META
+
+
+def came_by_stranger(request: HttpRequest) -> bool:
+    """Whether the request was forwarded, or says so, by an address that is none of our proxies'."""
+    return bool(request.META.get(_STRANGER))
 
 
 def client_address(request: HttpRequest) -> str:

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from edi_maps import formats, json_text
 from edi_maps.canonical import CanonicalRecord
 from edi_maps.findings import Actor, Finding, Severity, Verdict
+from gateway.endpoints import observed
 from gateway.endpoints.principal import caller_of
 from gateway.endpoints.problems import CONTENT_TYPE as PROBLEM_JSON
 from gateway.endpoints.problems import Problem, error, errors_of
@@ -144,6 +145,7 @@ _KEPT_HEADERS: Final = ("Content-Type", "Idempotency-Key", "If-Match", "User-Age
 
 
 def _refused(request: Request, incoming: Incoming, problem: Problem, *, reason: str, summary: str) -> HttpResponse:
+    observed.refused(request.path, problem.slug)
     answer = Answer(status=problem.status_code, headers={"Content-Type": PROBLEM_JSON}, body=problem.body(request.path))
     places = [f"{one.get('pointer', 'body')}: {one['detail']}" for one in problem.errors[:20]]
     receive.refuse(incoming, answer, reason=reason, summary=summary, why="\n".join([problem.text, *places]))

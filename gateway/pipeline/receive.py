@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -15,13 +16,15 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from gateway import events, exception_queue, outbox, states
+from gateway import events, exception_queue, logs, metrics, outbox, states
 from gateway.archives import message_key, under
 from gateway.models import ArchivedRow, Blob, DeliveryKind, Event, Transmission, TransmissionState
 from gateway.models.fields import storable
 from gateway.pipeline import own_receipts
 from gateway.pipeline.own_receipts import OwnReceipt
 from partners.profiles import Channel, Direction
+
+log = logging.getLogger(__name__)
 
 #: The format of what is kept as it is, with nothing to translate.
 FILE: Final = "file"
@@ -103,6 +106,7 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
         return _repeat(incoming, first)
     if archived := _archived(incoming):
         return _repeat_of_archived(incoming, archived)
+    _prepare(incoming)
     try:
         with transaction.atomic():
             row = _keep(incoming, "")
@@ -117,6 +121,9 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
         if first is None:
             raise
         return _repeat(incoming, first)
+    metrics.STORED.labels(row.channel).inc()
+    logs.bind(transmission=row.pk, correlation_id=row.correlation_id)
+    log.info("stored: %s bytes", len(incoming.raw))
     return Accepted(transmission=row, answer=answer, repeated=False)
 
 
@@ -143,6 +150,7 @@ def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why
         summary: one line for the queue.
         why: the whole reason, for staff only.
     """
+    _prepare(incoming)
     with transaction.atomic():
         # Its id comes with its state: until then it would count against the message that holds the id by right.
         row = _keep(replace(incoming, message_id=""), why)
@@ -218,6 +226,9 @@ def _again(incoming: Incoming, first: Transmission) -> Accepted:
         if Event.objects.filter(transmission=first, name=_REPEATED).count() < MOST_REPEATS_NOTED:
             events.record(_REPEATED, transmission=first)
         own_receipts.queue_again(first, to=incoming.receipt_to)
+    metrics.REPEATED.labels(first.channel).inc()
+    logs.bind(transmission=first.pk, correlation_id=first.correlation_id)
+    log.info("repeated: the stored answer was given again")
     return Accepted(transmission=first, answer=stored_answer(first), repeated=True)
 
 
@@ -238,7 +249,14 @@ def _equal(incoming: Incoming, digests: Mapping[str, str], payloads: Callable[[]
     return list(payloads()) == [hashlib.sha256(content).hexdigest() for content in came]
 
 
+def _prepare(incoming: Incoming) -> None:
+    """Have the bytes on the disk before the transaction begins: on SQLite nobody else writes while it waits."""
+    payloads = (attachment.payload for attachment in incoming.attachments)
+    Blob.prepare(incoming.raw, *([] if incoming.payload is None else [incoming.payload]), *payloads)
+
+
 def _keep(incoming: Incoming, why: str) -> Transmission:
+    raw, *payload = Blob.put_all([incoming.raw] if incoming.payload is None else [incoming.raw, incoming.payload])
     return Transmission.objects.create(
         direction=Direction.INBOUND,
         channel=incoming.channel,
@@ -249,8 +267,8 @@ def _keep(incoming: Incoming, why: str) -> Transmission:
         content_type=storable(incoming.content_type)[:255],
         file_name=storable(incoming.file_name)[:255],
         headers=dict(incoming.headers),
-        raw=Blob.put(incoming.raw),
-        payload=None if incoming.payload is None else Blob.put(incoming.payload),
+        raw=raw,
+        payload=payload[0] if payload else None,
         digests=dict(incoming.digests),
         evidence=dict(incoming.evidence),
         reason=storable(why),
