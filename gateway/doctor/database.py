@@ -16,6 +16,8 @@ _LONG_TRANSACTION_S: Final = 600
 #: Dead rows in the hot table beyond which claims become slow.
 _MANY_DEAD_ROWS: Final = 100_000
 _QUEUE_TABLE: Final = "gateway_queueentry"
+#: What SQLite says when it stumbles over a damaged page before anybody asked.
+_DAMAGE: Final = ("malformed", "not a database")
 
 
 def name() -> str:
@@ -28,13 +30,27 @@ def name() -> str:
 
 def unusable(check: str, error: Exception) -> Finding:
     """What a check says that the database did not let run."""
+    said = str(error).strip().partition("\n")[0]
+    if any(sign in said for sign in _DAMAGE):
+        return damaged(said)
     return Finding(
         check=f"database.{check}",
         severity=Severity.ERROR,
         where=name(),
-        what=f"It could not be asked ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}).",
+        what=f"It could not be asked ({type(error).__name__}: {said}).",
         why="Nothing is accepted, relayed or sent without it.",
         remedy="manage.py migrate, if it is new or the gateway is; else see whether it runs, and DATABASE_URL.",
+    )
+
+
+def damaged(said: str) -> Finding:
+    return Finding(
+        check="database.damaged",
+        severity=Severity.ERROR,
+        where=name(),
+        what=f"It is damaged: {said}.",
+        why="Rows may be lost, and more may be with every write.",
+        remedy="Stop the gateway, keep the file, restore the last backup (gateway/deploy/README.md).",
     )
 
 
@@ -98,14 +114,7 @@ def sound(role: Role) -> Iterator[Finding]:
             remedy="Put the file on a local disk; another program that has it open may have set it so.",
         )
     if said != ["ok"]:
-        yield Finding(
-            check="database.damaged",
-            severity=Severity.ERROR,
-            where=name(),
-            what=f"It is damaged: {'; '.join(said)}.",
-            why="Rows may be lost, and more may be with every write.",
-            remedy="Stop the gateway, keep the file, restore the last backup (gateway/deploy/README.md).",
-        )
+        yield damaged("; ".join(said))
 
 
 def postgresql(role: Role) -> Iterator[Finding]:
