@@ -4,13 +4,14 @@
 # make check format, lint, types, import contracts, guides and map sheets, migrations, settings
 # make fuzz  20,000 damaged documents read by us and by pyx12; every difference must have a name      (ARGS="--count 1000 --seed 2")
 # make interop  our AS2 and four other implementations, row by row; two of them are installed under var/interop for it
+# make faults  kills, pauses, crashes and lies of the other sides; what was promised is compared, as sets  (ARGS=--nightly: five times that)
 # make bench the measurements                                                 (ARGS=x12 runs those whose name starts so)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: env demo test check fuzz interop interop-env bench
+.PHONY: env demo test check fuzz interop interop-env faults bench
 
 env: .venv/made
 
@@ -45,6 +46,9 @@ interop-env: env
 interop: env
 	@$(MAKE) --no-print-directory interop-env || test -z "$$REQUIRE_INTEROP"
 	@$(BIN)/python -m pytest -q -n 2 tests/interop $(ARGS)
+
+faults: env
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: env
 	@$(BIN)/python -m tests.bench $(ARGS)

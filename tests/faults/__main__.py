@@ -1,0 +1,80 @@
+"""``python -m tests.faults [soak …]``: prove that nothing is lost and nothing doubled, or show what was.
+
+Without a word it runs the soak on everything this machine has: SQLite without a broker, PostgreSQL with one. Exit 0 green, 1 red,
+2 void.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tests.faults.databases import binaries
+from tests.faults.plan import CI, NIGHTLY, Size
+from tests.faults.programs import HarnessError
+from tests.faults.soak import Options, soak
+from tests.faults.verdict import Outcome
+
+_EXIT: Final = {Outcome.GREEN: 0, Outcome.RED: 1, Outcome.VOID: 2}
+
+
+def main() -> int:
+    asked = _parser().parse_args()
+    size = NIGHTLY if asked.nightly else CI
+    if asked.messages:
+        size = _scaled(size, asked.messages)
+    worst = 0
+    for on, broker in _settings(asked):
+        options = Options(on=on, broker=broker, size=size, seed=asked.seed, mutant=asked.mutant, keep=asked.keep)
+        try:
+            code = _EXIT[soak(options).outcome]
+        except HarnessError as failed:
+            sys.stderr.write(f"the harness failed, which is no verdict: {failed}\n")
+            code = 2
+        # Red outranks void: something was lost.
+        worst = code if worst == 0 or code == 1 else worst
+    return worst
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("layer", nargs="?", default="soak", choices=["soak"])
+    parser.add_argument("--on", choices=["sqlite", "postgresql"], help="default: both, as far as this machine has them")
+    parser.add_argument(
+        "--broker", choices=["none", "redis", "amqp"], help="default: none on SQLite, else what there is"
+    )
+    parser.add_argument("--messages", type=int, default=0, help="other than the size says; faults in proportion")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--nightly", action="store_true", help="10,000 messages instead of 2,000")
+    parser.add_argument("--mutant", default="", help="put this bug into the gateway first: the run must turn red")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave journals and logs there")
+    return parser
+
+
+def _settings(asked: Namespace) -> Iterator[tuple[str, str]]:
+    """Database and broker of each run; what is left out is said."""
+    have_pg = binaries() is not None
+    brokered = "redis" if shutil.which("redis-server") else "amqp" if shutil.which("rabbitmqctl") else "none"
+    for on in [asked.on] if asked.on else ["sqlite", "postgresql"]:
+        if on == "postgresql" and not have_pg:
+            sys.stdout.write("skipped: PostgreSQL, whose binaries are not here; name their folder with PGBIN\n")
+            continue
+        broker = asked.broker or ("none" if on == "sqlite" else brokered)
+        if on == "postgresql" and broker == "none" and not asked.broker:
+            sys.stdout.write("no broker on this machine: workers find their work by looking for it\n")
+        yield on, broker
+
+
+def _scaled(size: Size, messages: int) -> Size:
+    share = messages / size.messages
+    counted = ("kills", "pauses", "crashes", "cuts", "strikes", "outages", "least_process_faults", "least_erp_faults")
+    return replace(size, messages=messages, **{name: round(getattr(size, name) * share) for name in counted})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Child processes of the harness: each is ended, paused and killed by its own id, and nobody else's ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+_READY_S: Final = 40.0
+_STOPPED_S: Final = 30.0
+
+
+class HarnessError(Exception):
+    """Something of the harness itself did not work: the run says nothing about the gateway."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(holds: Callable[[], object], what: str, *, within_s: float = _READY_S) -> None:
+    """Wait for a condition. Raises HarnessError when it does not come to hold in time."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise HarnessError(f"{what}: not within {within_s:.0f} s")
+        time.sleep(0.05)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Program:
+    """One program that is started again whenever it was killed."""
+
+    name: str
+    role: str  #: "web", "worker", "up" (both in one), or one of the other sides
+    arguments: Sequence[str]  #: after the interpreter
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    port: int = 0  #: where it listens; 0: nowhere
+    starts: int = 0
+    paused_until: float = 0.0  #: monotonic; 0: it runs
+    peak_rss_kb: int = 0
+    ends: list[int] = field(default_factory=list)  #: exit codes nobody asked for
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.starts += 1
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, *self.arguments],
+                cwd=ROOT,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.paused_until = 0.0
+
+    def pause(self, seconds: float) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        self.paused_until = time.monotonic() + seconds
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+        self.paused_until = 0.0
+
+    def restart_if_ended(self) -> None:
+        """Start it again when it ended by itself, and remember how."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self.ends.append(code)
+            self.start()
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code, or -9 when it had to be killed because it did not end in time."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        try:
+            return self._process.wait(_STOPPED_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return -int(signal.SIGKILL)
+
+    def rss_kb(self) -> int:
+        """Resident memory now; 0 when it is gone."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return 0
+        lines = (line.split() for line in status.splitlines() if line.startswith("VmRSS:"))
+        now = next((int(words[1]) for words in lines), 0)
+        self.peak_rss_kb = max(self.peak_rss_kb, now)
+        return now
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str], *, log: Path, within_s: float = 120) -> str:
+    """Run one command of ours to its end and return what it printed.
+
+    Raises:
+        HarnessError: it failed.
+    """
+    with log.open("ab") as errors:
+        ran = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            timeout=within_s,
+        )
+    if ran.returncode:
+        raise HarnessError(f"{' '.join(arguments)} ended with {ran.returncode}; see {log}")
+    return ran.stdout.decode()

@@ -1,0 +1,599 @@
+"""The soak: the whole gateway as real processes, between suppliers, an ERP, a database and a broker that fail by plan.
+
+Load and faults run together; then everything is healed, the gateway drains, and what all sides wrote down is judged. What is
+reported are faults that met work in flight: a fault that met nothing shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from tests.faults import brokers, verdict
+from tests.faults.databases import Database, PostgreSQL, Sqlite
+from tests.faults.documents import order
+from tests.faults.network import Mode, Proxy, Switchboard
+from tests.faults.plan import NUMBERS, Fault, Plan, Size, Supplier, draw
+from tests.faults.programs import HarnessError, Program, free_port, is_listening, run, until
+
+LEASE_S: Final = 3.0
+ERP_MEAN_S: Final = 0.03  #: an ERP is never instant, and faults need something to meet
+_OUTAGE_S: Final = 4.0  #: of the ERP, of a partner's server, of the line to the broker
+_AWAKE_S: Final = 2.0  #: after a pause, until what was under way has come to its end
+_FIRES_WITHIN_S: Final = 1.5  #: so long a fault waits for a process that holds work
+_SLOW_S: Final = 4.5  #: an answer of the ERP that outlasts the lease
+
+#: What the ERP does to so much of what it is asked; on top of it come outages.
+ERP_FAULTS: Final = {
+    "error_500": 0.06,
+    "lose_answer": 0.04,
+    "garbage": 0.015,
+    "busy_429": 0.02,
+    "late_500": 0.01,
+    "slow": 0.004,
+}
+#: To reads, which change nothing, less of it.
+_READS: Final = ["changes", "load", "settle", "find"]
+_READ_SHARE: Final = 0.02
+
+_OWNER: Final = re.compile(r":(\d+):")
+_FENCED: Final = "is no longer ours"
+_LOCKED: Final = "database is locked"
+#: Everything still open but dead letters; timers turn for ever.
+_OPEN: Final = "SELECT count(*) FROM gateway_queueentry WHERE state <> 'dead' AND kind <> 'timer'"
+_HELD: Final = "SELECT owner FROM gateway_queueentry WHERE state = 'sending'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    on: str  #: "sqlite" or "postgresql"
+    broker: str  #: "none", "redis" or "amqp"
+    size: Size
+    seed: int
+    mutant: str = ""
+    keep: Path | None = None  #: where the journals of the run stay; None: of a red one only, in a folder that is named
+
+
+@dataclass
+class Report:
+    """One run, for people and programs."""
+
+    outcome: verdict.Outcome
+    facts: dict[str, Any]
+    checks: list[verdict.Check]
+    kept: Path | None = None
+
+    def as_json(self) -> str:
+        checks = {check.name: {"looked_at": check.looked_at, "broken": len(check.broken)} for check in self.checks}
+        return json.dumps({"outcome": self.outcome, **self.facts, "invariants": checks})
+
+    def table(self) -> Iterator[str]:
+        for check in self.checks:
+            yield f"  {check.name:4} {'broken' if check.broken else 'holds':7} {check.looked_at:>7}  {check.says}"
+            yield from (f"         {line[:200]}" for line in check.broken[:8])
+            if len(check.broken) > 8:
+                yield f"         … and {len(check.broken) - 8} more"
+        for reason in self.facts["void"]:
+            yield f"  void: {reason}"
+        if self.kept:
+            yield f"  journals in {self.kept}"
+        yield f"  {self.outcome}"
+
+
+class Soak:
+    """One run, from an empty folder to a verdict."""
+
+    def __init__(self, options: Options, *, say: Callable[[str], None]) -> None:
+        self._o, self._say = options, say
+        self._folder = Path(tempfile.mkdtemp(prefix="soak-"))
+        self._chance = random.Random(options.seed)
+        self._fired: Counter[str] = Counter()
+        self._met: Counter[str] = Counter()
+        self._heal_at: list[tuple[float, Callable[[], None]]] = []
+        self._rss_after_start: dict[str, int] = {}
+
+    def run(self) -> Report:
+        """Raises HarnessError when the harness itself fails: that is no verdict."""
+        with ExitStack() as self._stack:
+            self._build()
+            plan = draw(
+                self._o.seed,
+                self._o.size,
+                crashable=isinstance(self._database, PostgreSQL),
+                strikable=bool(self._broker.faults),
+            )
+            self._announce(plan)
+            self._start(plan)
+            self._load(plan)
+            drained = self._drain()
+            report = self._judge(plan, drained)
+        self._clean_up(report)
+        return report
+
+    # -- building up
+
+    def _build(self) -> None:
+        folder = self._folder
+        self._switchboard = Switchboard()
+        self._stack.callback(self._switchboard.close)
+        self._database: Database = Sqlite(folder) if self._o.on == "sqlite" else PostgreSQL()
+        self._stack.callback(self._database.close)
+        self._broker = brokers.make(self._o.broker, folder, self._switchboard)
+        self._stack.callback(self._broker.close)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_"))},
+            **self._database.environment,
+            **self._broker.environment,
+            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+            "FAULTS_LEASE_S": str(LEASE_S),
+            "GATEWAY_DATA_DIR": str(folder),
+            "GATEWAY_ERP_POLL_S": "0.5",
+            "GATEWAY_POLL_S": "1",
+            "GATEWAY_POISON_AFTER": "12",  # kills, pauses and crashes are not the fault of the row they meet
+            "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
+            "GATEWAY_LOG_LEVEL": "WARNING",
+            "GATEWAY_LOG_FORMAT": "line",
+        }
+        self._programs = self._gateway_programs()
+        self._door = self._switchboard.proxy([program.port for program in self._programs if program.port])
+        self._others()
+
+    def _gateway_programs(self) -> list[Program]:
+        launch = ["-m", "tests.faults.launch", "--mutant", self._o.mutant] if self._o.mutant else ["manage.py"]
+
+        def program(name: str, role: str, *arguments: str, port: int = 0) -> Program:
+            listening = ["--port", str(port)] if port else []
+            log = self._folder / f"{name}.log"
+            return Program(name, role, [*launch, *arguments, *listening], self._environment, log, port)
+
+        if self._o.on == "sqlite":
+            return [
+                program("up", "up", "up", "--no-migrate", port=free_port()),
+                program("worker", "worker", "worker"),
+            ]
+        webs = [program(f"web-{number}", "web", "web", port=free_port()) for number in (1, 2)]
+        return [*webs, *(program(f"worker-{number}", "worker", "worker") for number in (1, 2, 3))]
+
+    def _others(self) -> None:
+        """The ERP and the suppliers, as programs of their own, each behind a line of the harness."""
+        folder, erp_port = self._folder, free_port()
+        self._erp_program = self._other(
+            "erp", ["manage.py", "reference_erp", "--database", str(folder / "erp.sqlite3"), "--port", str(erp_port)]
+        )
+        self._erp_program.start()
+        until(lambda: is_listening(erp_port), "the reference ERP")
+        token = (folder / "erp.sqlite3.token").read_text().strip()
+        self._erp_line = self._switchboard.proxy([erp_port], delay_s=ERP_MEAN_S, seed=self._o.seed)
+        self._erp = httpx.Client(
+            base_url=f"http://127.0.0.1:{erp_port}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            trust_env=False,
+        )
+        self._stack.callback(self._erp.close)
+        self._supplier_lines: dict[str, Proxy] = {}
+        suppliers = {}
+        for code, mdn in ((Supplier.AS2.value, "sync"), (Supplier.AS2_ASYNC.value, "async")):
+            port = free_port()
+            line = self._supplier_lines[code] = self._switchboard.proxy([port])
+            suppliers[code] = {
+                "as2_name": f"{code}-AS2",
+                "isa": f"{code}EDI",
+                "port": port,
+                "url": f"http://127.0.0.1:{line.port}/as2",
+                "mdn": mdn,
+                "receipt_address": f"http://127.0.0.1:{line.port}/receipts",
+                "key": f"{code}.key",
+                "certificate": f"{code}.pem",
+            }
+        facts = {"erp_url": f"http://127.0.0.1:{self._erp_line.port}", "erp_token": token, "suppliers": suppliers}
+        (folder / "world.json").write_text(json.dumps(facts))
+        api_key = run(["-m", "tests.faults.world", str(folder)], self._environment, log=folder / "world.log")
+        self._config = {
+            "suppliers": suppliers,
+            "our_certificate": "our.pem",
+            "door": self._door.port,
+            "api_key": api_key,
+            "seed": self._o.seed,
+        }
+        self._database.watch_terminal_states()
+        self._suppliers = self._other("suppliers", ["-m", "tests.faults.suppliers", str(folder / "suppliers.json")])
+
+    def _other(self, name: str, arguments: list[str]) -> Program:
+        program = Program(name, name, arguments, self._environment, self._folder / f"{name}.log")
+        self._stack.callback(program.kill)
+        return program
+
+    def _announce(self, plan: Plan) -> None:
+        counts = Counter(fault.kind for fault in plan.faults)
+        self._say(
+            f"soak: seed {plan.seed}, {len(plan.messages)} messages and {len(plan.releases)} orders in "
+            f"{plan.lasts_s:.0f} s on {self._o.on}, broker {self._broker.name}; "
+            f"lease {LEASE_S:g} s, schedules in seconds; load average {os.getloadavg()[0]:.2f}"
+            + (f"; mutant {self._o.mutant}" if self._o.mutant else "")
+        )
+        self._say("  faults: " + ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items())))
+        self._say("  schedule: " + " ".join(f"{fault.at_s:.1f}:{fault.kind}" for fault in plan.faults))
+
+    def _start(self, plan: Plan) -> None:
+        self._config["messages"] = [
+            {name: getattr(message, name) for name in ("at_s", "kind", "number", "supplier", "repeats")}
+            for message in plan.messages
+        ]
+        (self._folder / "suppliers.json").write_text(json.dumps(self._config))
+        self._suppliers.start()
+        for program in self._programs:
+            self._stack.callback(program.kill)
+            program.start()
+        until(
+            lambda: all(is_listening(program.port) for program in self._programs if program.port), "the gateway's door"
+        )
+        until((self._folder / "suppliers.ready").exists, "the suppliers' messages", within_s=300)
+        self._set_erp_faults()
+
+    # -- load and faults
+
+    def _load(self, plan: Plan) -> None:
+        (self._folder / "suppliers.go").touch()
+        self._began = time.monotonic()
+        releases, faults = list(plan.releases), list(plan.faults)
+        deadline = plan.lasts_s * 2 + self._o.size.drain_s
+        next_look = 20.0
+        while True:
+            now_s = time.monotonic() - self._began
+            while releases and releases[0].at_s <= now_s:
+                one = releases.pop(0)
+                self._erp.post("/admin/release", json=order(one.number, NUMBERS[one.supplier])).raise_for_status()
+            if faults and faults[0].at_s <= now_s and self._fire(faults[0], late_s=now_s - faults[0].at_s):
+                faults.pop(0)
+            self._tend()
+            if now_s > next_look:
+                next_look += 10.0
+                self._note_memory()
+            standing = self._standing()
+            if not releases and not faults and not standing["unpromised"] and not standing["left"]:
+                break
+            if now_s > deadline:
+                self._say(f"  not all was promised within {deadline:.0f} s: {standing}")
+                break
+            time.sleep(0.03)
+        self._load_s = time.monotonic() - self._began
+
+    def _tend(self) -> None:
+        """Wake what was paused long enough, start what has ended, mend what was cut long enough."""
+        now = time.monotonic()
+        for program in self._programs:
+            if program.paused_until and program.paused_until <= now:
+                program.resume()
+            program.restart_if_ended()
+        due = [heal for at, heal in self._heal_at if at <= now]
+        self._heal_at = [(at, heal) for at, heal in self._heal_at if at > now]
+        for heal in due:
+            heal()
+
+    def _standing(self) -> dict[str, Any]:
+        try:
+            standing: dict[str, Any] = json.loads((self._folder / "standing.json").read_text())
+        except FileNotFoundError:
+            standing = {"unpromised": 1, "left": 1}
+        if not self._suppliers.is_running:
+            raise HarnessError("the suppliers' program has ended; see suppliers.log")
+        return standing
+
+    def _fire(self, fault: Fault, *, late_s: float) -> bool:
+        """Let it happen, at best while it meets work; False: not yet."""
+        strike = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "crash": self._crash,
+            "cut": self._cut,
+            "strike": self._strike,
+            "erp_outage": self._erp_outage,
+            "partner_outage": self._partner_outage,
+        }[fault.kind]
+        patient = late_s < _FIRES_WITHIN_S
+        met = strike(patient)
+        if met is None:
+            return False
+        self._fired[fault.kind] += 1
+        self._met[fault.kind] += met
+        return True
+
+    def _target(self, roles: set[str], patient: bool) -> tuple[Program, bool] | None:
+        """A running process of these roles, at best one that holds work, and whether it does; None: wait for one that does."""
+        able = [one for one in self._programs if one.role in roles and one.is_running and not one.paused_until]
+        if not able:
+            return None
+        self._chance.shuffle(able)
+        holders = self._holders()
+        for program in able:
+            if program.pid in holders or self._door.waiting.get(program.port, 0) > 0:
+                return program, True
+        return None if patient else (able[0], False)
+
+    def _holders(self) -> set[int]:
+        """Processes that hold a claim at this moment."""
+        try:
+            owners = [str(owner) for (owner,) in self._database.query(_HELD)]
+        except HarnessError:
+            return set()
+        return {int(found[1]) for owner in owners if (found := _OWNER.search(owner))}
+
+    def _kill(self, patient: bool) -> bool | None:
+        if (found := self._target({"web", "worker", "up"}, patient)) is None:
+            return None
+        program, met = found
+        program.kill()
+        self._fired[f"kill of {program.role}"] += met
+        program.start()
+        return met
+
+    def _pause(self, patient: bool) -> bool | None:
+        if (found := self._target({"worker"}, patient)) is None:
+            return None
+        program, met = found
+        pause_s = LEASE_S * self._chance.uniform(1.2, 2.0)
+        fenced = _count(program.log, _FENCED)
+        program.pause(pause_s)
+
+        def look() -> None:
+            self._met["late results fenced off after a pause"] += _count(program.log, _FENCED) - fenced
+
+        self._heal_at.append((time.monotonic() + pause_s + _AWAKE_S, look))
+        return met
+
+    def _crash(self, patient: bool) -> bool | None:
+        met = bool(self._holders()) or any(self._door.waiting.values())
+        if patient and not met:
+            return None
+        self._database.crash()
+        return met
+
+    def _cut(self, patient: bool) -> bool | None:
+        try:
+            met = self._database.terminate_backend()
+        except HarnessError:
+            met = False
+        return None if patient and not met else met
+
+    def _strike(self, patient: bool) -> bool | None:
+        fault = self._broker.faults[self._fired["strike"] % len(self._broker.faults)]
+        self._broker.strike(fault)
+        if fault in {"half_open", "cut"}:
+            self._heal_at.append((time.monotonic() + _OUTAGE_S, self._broker.heal))
+        self._fired[f"strike: {fault}"] += 1
+        return True
+
+    def _erp_outage(self, patient: bool) -> bool | None:
+        self._erp_line.switch(Mode.REFUSE)
+        turned_away = self._erp_line.turned_away
+
+        def heal() -> None:
+            self._erp_line.switch(Mode.PASS)
+            self._met["calls during an ERP outage"] += self._erp_line.turned_away - turned_away
+
+        self._heal_at.append((time.monotonic() + _OUTAGE_S, heal))
+        return True
+
+    def _partner_outage(self, patient: bool) -> bool | None:
+        line = self._supplier_lines[self._chance.choice(sorted(self._supplier_lines))]
+        line.switch(Mode.REFUSE)
+        self._heal_at.append((time.monotonic() + _OUTAGE_S, lambda: line.switch(Mode.PASS)))
+        return True
+
+    def _set_erp_faults(self) -> None:
+        # Dice of its own for each: the same ones would let what is rarer never happen.
+        for place, (kind, share) in enumerate(ERP_FAULTS.items()):
+            self._set_erp_fault(kind, share, ["submit"], self._o.seed + place)
+        self._set_erp_fault("error_500", _READ_SHARE, _READS, self._o.seed + len(ERP_FAULTS))
+
+    def _set_erp_fault(self, kind: str, share: float, routes: list[str], seed: int) -> None:
+        fault = {"kind": kind, "count": None, "routes": routes, "probability": share, "seed": seed}
+        self._erp.post("/admin/faults", json={**fault, "seconds": _SLOW_S if kind == "slow" else 1}).raise_for_status()
+
+    def _note_memory(self) -> None:
+        for program in self._programs:
+            now = program.rss_kb()
+            self._rss_after_start.setdefault(f"{program.name}#{program.starts}", now)
+
+    # -- after the load
+
+    def _drain(self) -> bool:
+        """Everything is healed; True when nothing is open any more within the time for it."""
+        for _at, heal in self._heal_at:
+            heal()
+        self._heal_at.clear()
+        self._broker.heal()
+        self._erp.delete("/admin/faults").raise_for_status()
+        for program in self._programs:
+            if program.paused_until:
+                program.resume()
+        began = time.monotonic()
+        empty = 0
+        while time.monotonic() - began < self._o.size.drain_s:
+            self._tend()
+            with suppress(HarnessError):
+                # Twice in a row: between a commit and the next one's work there is nothing open for a moment.
+                empty = empty + 1 if self._database.query(_OPEN)[0][0] == 0 else 0
+            if empty >= 3:
+                break
+            time.sleep(0.3)
+        self._drain_s = time.monotonic() - began
+        return empty >= 3
+
+    def _judge(self, plan: Plan, drained: bool) -> Report:
+        folder = self._folder
+        left = {
+            "not drained": int(not drained),
+            "messages not promised": int(self._standing()["unpromised"]),
+            "idle in transaction": self._database.idle_in_transaction(),
+            "answers other than asked for": _lines(folder / "odd_answers.jsonl"),
+        }
+        for program in self._programs:
+            program.rss_kb()
+            left[f"exit code of {program.name}"] = abs(program.stop())
+            left[f"{program.name} ended by itself"] = len(program.ends)
+        left["database broken"] = int(self._database.check() != "ok")
+        left["database is locked, in the logs"] = self._logged(_LOCKED)
+        audit = self._manage("audit", "verify")
+        self._manage("blobs", "collect")
+        rows_file = folder / "rows.json"
+        run(
+            ["-m", "tests.faults.evidence", str(rows_file)],
+            self._environment,
+            log=folder / "evidence.log",
+            within_s=600,
+        )
+        evidence = verdict.Evidence(
+            rows=json.loads(rows_file.read_text()),
+            promised=_read_lines(folder / "promised.jsonl"),
+            planned=[(message.kind, message.number) for message in plan.messages],
+            effects=self._erp.get("/admin/effects", timeout=120).json(),
+            erp_journal=list(self._erp_journal()),
+            received=[
+                line
+                for code in self._supplier_lines
+                for line in _read_lines(folder / f"supplier-{code}" / "journal.jsonl")
+            ],
+            violations=self._database.query("SELECT name, id, was, became FROM soak_violation"),
+            audit=audit,
+            left_behind=left,
+        )
+        (folder / "effects.json").write_text(json.dumps(evidence.effects))
+        (folder / "erp_journal.json").write_text(json.dumps(evidence.erp_journal))
+        checks = verdict.judge(evidence)
+        facts = self._facts(plan, evidence)
+        return Report(verdict.outcome(checks, facts["void"]), facts, checks)
+
+    def _facts(self, plan: Plan, evidence: verdict.Evidence) -> dict[str, Any]:
+        size = self._o.size
+        erp_faults = Counter(str(line["fault"]) for line in evidence.erp_journal if line["fault"])
+        partner_faults = Counter(line["kind"] for line in _read_lines(self._folder / "misbehaved.jsonl"))
+        fenced = self._logged(_FENCED)
+        process_faults = sum(self._met[kind] for kind in ("kill", "pause", "crash"))
+        void = []
+        if process_faults < size.least_process_faults:
+            void.append(f"{process_faults} process faults met work, {size.least_process_faults} are needed")
+        if (met := erp_faults.total()) < size.least_erp_faults:
+            void.append(f"{met} calls of the ERP went wrong, {size.least_erp_faults} are needed")
+        if self._met["pause"] and not self._met["late results fenced off after a pause"]:
+            void.append("processes were paused beyond their lease, and no late result was fenced off")
+        return {
+            "on": self._o.on,
+            "broker": self._broker.name,
+            "mutant": self._o.mutant or None,
+            "seed": self._o.seed,
+            "messages": len(evidence.promised),
+            "orders": len(plan.releases),
+            "load_s": round(self._load_s, 1),
+            "drain_s": round(self._drain_s, 1),
+            "fired": dict(self._fired),
+            "met_work": dict(self._met),
+            "process_faults_met_work": process_faults,
+            "erp_faults_met_work": dict(erp_faults),
+            "partner_faults": dict(partner_faults),
+            "results_fenced_off": fenced,
+            "tries_crashed": sum(event["name"] == "delivery.crashed" for event in evidence.rows["ends"]),
+            "open_cases": dict(Counter(case["reason"] for case in evidence.rows["cases"])),
+            "answers": self._standing().get("tries", {}),
+            "accept_to_erp_s": _spread(_latencies(evidence)),
+            "rss_mb": {program.name: program.peak_rss_kb // 1024 for program in self._programs},
+            "load_average": round(os.getloadavg()[0], 2),
+            "void": void,
+        }
+
+    def _manage(self, *arguments: str) -> str:
+        """Run a command of the gateway; what it said when it failed, else nothing."""
+        log = self._folder / f"{'-'.join(arguments)}.log"
+        try:
+            (self._folder / f"{'-'.join(arguments)}.out").write_text(
+                run(["manage.py", *arguments], self._environment, log=log, within_s=600)
+            )
+        except HarnessError as failed:
+            return f"{failed}: {log.read_text()[-300:]}"
+        return ""
+
+    def _erp_journal(self) -> Iterator[dict[str, Any]]:
+        after = 0
+        while page := self._erp.get("/admin/journal", params={"after": after}, timeout=60).json():
+            yield from page
+            after = page[-1]["id"]
+
+    def _logged(self, words: str) -> int:
+        return sum(_count(program.log, words) for program in self._programs)
+
+    def _clean_up(self, report: Report) -> None:
+        kept = self._o.keep
+        if kept is not None:
+            shutil.copytree(self._folder, kept, dirs_exist_ok=True)
+        elif report.outcome is verdict.Outcome.RED:
+            report.kept = self._folder
+            return
+        report.kept = kept
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _latencies(evidence: verdict.Evidence) -> list[float]:
+    """Seconds from the moment a message was accepted to its effect in the ERP; of those that waited for no order."""
+    applied: dict[str, datetime] = {}
+    for line in evidence.erp_journal:
+        if str(line["outcome"]).startswith("201"):
+            applied.setdefault(line["key"], datetime.fromisoformat(line["at"]))
+    accepted = {
+        row["id"]: datetime.fromisoformat(row["at"]) for row in evidence.rows["transmissions"] if not row["was_parked"]
+    }
+    came = {row["id"]: row["transmission"] for row in evidence.rows["documents"]}
+    return [
+        (applied[row["key"]] - accepted[came[row["document"]]]).total_seconds()
+        for row in evidence.rows["deliveries"]
+        if row["kind"] == "erp" and row["key"] in applied and came.get(row["document"]) in accepted
+    ]
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    return (
+        {name: round(ordered[int(share * (len(ordered) - 1))], 2) for name, share in shares.items()} if ordered else {}
+    )
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _count(log: Path, words: str) -> int:
+    return log.read_text(errors="replace").count(words) if log.exists() else 0
+
+
+def _lines(file: Path) -> int:
+    return len(_read_lines(file))
+
+
+def soak(options: Options) -> Report:
+    """Run it and print what a reader needs."""
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    report = Soak(options, say=say).run()
+    for line in report.table():
+        say(line)
+    say(report.as_json())
+    return report
