@@ -17,16 +17,17 @@ from django.utils import timezone
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
-from gateway import exception_queue, order_book, outbox, states
-from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Transient
+from gateway import exception_queue, logs, metrics, order_book, outbox, states, tracing
+from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Submitted, Transient
 from gateway.models import (
     Delivery,
     DeliveryKind,
     DeliveryState,
     Document,
     DocumentState,
+    ErpConnection,
 )
-from gateway.pipeline import apply, release, send, translate
+from gateway.pipeline import apply, erp_calls, release, send, translate
 from partners import directory
 
 log = logging.getLogger(__name__)
@@ -44,18 +45,41 @@ def work(kind: DeliveryKind, owner: str, *, most: int = 1000, is_ending: Callabl
 
 def handle(claim: outbox.Claim, *, now: datetime) -> None:
     """Hand one claimed delivery to its consumer. Whatever goes wrong ends in the row, never in the caller."""
+    delivery = claim.delivery
+    known = {"queue": delivery.kind, "delivery": delivery.pk, "token": claim.token}
+    with logs.bound(**known), tracing.span(f"try {delivery.kind}", **known), metrics.timed_try(delivery.kind):
+        _handle(claim, now=now)
+
+
+def _handle(claim: outbox.Claim, *, now: datetime) -> None:
     try:
+        _say_whose(claim.delivery)
         _HANDLERS[DeliveryKind(claim.delivery.kind)](claim, now=now)
     except outbox.Fenced as lost:
-        log.warning("delivery=%s %s", claim.delivery.pk, lost)
+        _fenced(lost)
     except Exception as error:  # the outer edge: an unforeseen fault is one more reason to try again
-        log.exception("delivery=%s token=%s failed", claim.delivery.pk, claim.token)
+        log.exception("the try failed")
         try:
             # What reaches outside may have had its effect before the fault: it is looked up, not assumed.
             reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER, DeliveryKind.RECEIPT}
-            outbox.retry(claim, f"{type(error).__name__}: {error}", in_doubt=claim.doubtful or reaches_out)
+            outbox.retry(claim, logs.told(error), in_doubt=claim.doubtful or reaches_out)
         except outbox.Fenced as lost:
-            log.warning("delivery=%s %s", claim.delivery.pk, lost)
+            _fenced(lost)
+
+
+def _say_whose(delivery: Delivery) -> None:
+    """Have every line and the span of this try name what it is about."""
+    source = delivery.transmission if delivery.transmission_id else delivery.document
+    if source is not None:
+        about = {"transmission": delivery.transmission_id, "document": delivery.document_id}
+        correlation = {"correlation_id": str(source.correlation_id), "partner_id": source.partner_id}
+        logs.bind(**about, **correlation)
+        tracing.tell(**about, **correlation)
+
+
+def _fenced(lost: outbox.Fenced) -> None:
+    metrics.FENCED.inc()
+    log.warning("%s", lost)
 
 
 def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
@@ -68,25 +92,30 @@ def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
         return
     submission = _submission(delivery, document)
     try:
-        port = release.port_of(delivery.connection)
-        if claim.doubtful and (found := port.find(submission.kind, submission.key)) is not None:
-            _arrived_in_erp(claim, document, found)
-            return
-        submitted = port.submit(submission)
-        if submitted.state == "pending":
-            outbox.retry(claim, "the ERP has it and has not decided", in_doubt=True, charged=False)
-            return
+        with erp_calls.watched(delivery.connection.pk):
+            submitted = _submit(delivery.connection, submission, look_first=claim.doubtful)
     except Transient as later:
         outbox.retry(claim, str(later), in_doubt=claim.doubtful, after_s=later.retry_after_s)
     except InDoubt as unknown:
-        outbox.retry(claim, str(unknown), in_doubt=True)
+        outbox.retry(claim, str(unknown), in_doubt=True, after_s=unknown.retry_after_s)
     except AuthFailed as refused:
         release.block(delivery.connection, str(refused))
         outbox.retry(claim, str(refused), in_doubt=claim.doubtful, charged=False, after_s=60)
     except (Permanent, NeedsHuman) as refused:
         _refused_by_erp(claim, document, refused)
     else:
-        _arrived_in_erp(claim, document, submitted.erp_ref or "")
+        if submitted.state == "pending":
+            outbox.retry(claim, "the ERP has it and has not decided", in_doubt=True, charged=False)
+        else:
+            _arrived_in_erp(claim, document, submitted.erp_ref or "")
+
+
+def _submit(erp: ErpConnection, submission: Submission, *, look_first: bool) -> Submitted:
+    """Submit it, or find that the ERP has it."""
+    port = release.port_of(erp)
+    if look_first and (found := port.find(submission.kind, submission.key)) is not None:
+        return Submitted(state="done", erp_ref=found, replayed=True)
+    return port.submit(submission)
 
 
 def _submission(delivery: Delivery, document: Document) -> Submission:
