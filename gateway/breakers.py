@@ -136,13 +136,13 @@ def succeeded(remote: str, *, took_s: float = 0.0) -> bool:
         return True
 
 
-def probe_due() -> list[str]:
-    """The remotes whose pause is over and for which something waits, or is due."""
+def probe_due(kind: DeliveryKind | None = None) -> list[str]:
+    """The remotes whose pause is over and for which something waits, or is due: of one queue, or of all."""
     rows = Breaker.objects.filter(open_until__isnull=False).order_by("open_until", "remote")
     return [
         remote
         for remote, until, now in rows.values_list("remote", "open_until", Now())
-        if until <= now and _has_work(remote)
+        if until <= now and kind in {None, kind_of(remote)} and _has_work(remote)
     ]
 
 
