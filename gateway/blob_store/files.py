@@ -41,11 +41,7 @@ class Files:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
         with self._explained():
-            if self._is_whole(path):
-                os.utime(path)
-                # Another process may have named it a moment ago and not be as far as the next line.
-                _sync_folder(path.parent)
-            else:
+            if not self._is_whole_still(path):
                 self._write(path, data)
         return sha256
 
@@ -110,12 +106,18 @@ class Files:
             raise ValueError(f"{sha256!r} is no SHA-256 in hex")
         return self.folder / sha256[:2] / sha256[2:4] / sha256
 
-    def _is_whole(self, path: Path) -> bool:
+    def _is_whole_still(self, path: Path) -> bool:
+        """Whether a file is there and undamaged; then it counts as put now."""
         try:
             with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == path.name
-        except FileNotFoundError:
+                if hashlib.file_digest(file, "sha256").hexdigest() != path.name:
+                    return False
+            os.utime(path)
+        except FileNotFoundError:  # never there, or collected at this moment
             return False
+        # Another process may have named it a moment ago and not be as far as this.
+        _sync_folder(path.parent)
+        return True
 
     def _write(self, path: Path, data: bytes) -> None:
         new = self._write_new(data)
