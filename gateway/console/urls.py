@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from gateway.console import annotated, cases, documents, orders, queue, transmissions
+from gateway.console import annotated, cases, documents, operations, orders, queue, transmissions
 
 app_name = "console"
 urlpatterns = [
     path("queue/", queue.page, name="queue"),
     path("queue/assign/", queue.assign, name="assign"),
+    path("operations/", operations.page, name="operations"),
+    path("operations/try/", operations.try_now, name="try_now"),
     path("cases/<int:pk>/", cases.page, name="case"),
     path("cases/<int:pk>/<slug:choice>/", cases.decision, name="decision"),
     path("orders/<int:pk>/", orders.page, name="order"),

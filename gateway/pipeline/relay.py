@@ -46,7 +46,7 @@ def work(kind: DeliveryKind, owner: str, *, most: int = 1000, is_ending: Callabl
 def handle(claim: outbox.Claim, *, now: datetime) -> None:
     """Hand one claimed delivery to its consumer. Whatever goes wrong ends in the row, never in the caller."""
     delivery = claim.delivery
-    known = {"queue": delivery.kind, "delivery": delivery.pk, "token": claim.token}
+    known: dict[str, str | int | None] = {"queue": delivery.kind, "delivery": delivery.pk, "token": claim.token}
     with logs.bound(**known), tracing.span(f"try {delivery.kind}", **known), metrics.timed_try(delivery.kind):
         _handle(claim, now=now)
 
@@ -71,10 +71,14 @@ def _say_whose(delivery: Delivery) -> None:
     """Have every line and the span of this try name what it is about."""
     source = delivery.transmission if delivery.transmission_id else delivery.document
     if source is not None:
-        about = {"transmission": delivery.transmission_id, "document": delivery.document_id}
-        correlation = {"correlation_id": str(source.correlation_id), "partner_id": source.partner_id}
-        logs.bind(**about, **correlation)
-        tracing.tell(**about, **correlation)
+        about: dict[str, str | int | None] = {
+            "transmission": delivery.transmission_id,
+            "document": delivery.document_id,
+            "partner_id": source.partner_id,
+            "correlation_id": str(source.correlation_id),
+        }
+        logs.bind(**about)
+        tracing.tell(**about)
 
 
 def _fenced(lost: outbox.Fenced) -> None:

@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
-from gateway import archives, breakers, erp, exception_queue, order_book, states
+from gateway import archives, breakers, erp, exception_queue, logs, order_book, states
 from gateway.erp.port import (
     AuthFailed,
     Change,
@@ -249,7 +249,7 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
         _cannot_be_taken_in(connection, change, str(error))
     except Exception as error:  # the outer edge of one order: its fault must not keep the others from their suppliers
         log.exception("erp=%s key=%s not taken in", connection.code, change.order_key)
-        _cannot_be_taken_in(connection, change, f"{type(error).__name__}: {error}")
+        _cannot_be_taken_in(connection, change, logs.told(error))
         return False
     return True
 
