@@ -6,30 +6,41 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import BigIntegerField, Case, Count, F, Model, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import BigIntegerField, Case, Count, F, Model, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast, StrIndex, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from gateway import breakers, outbox
+from edi_maps.findings import Verdict
+from gateway import archives, breakers, outbox
+from gateway.change_lists import Paged, one_of
 from gateway.events import EVENTS
 from gateway.models import (
+    Archive,
     Attempt,
     Breaker,
+    CaseState,
     Delivery,
+    DeliveryKind,
+    DeliveryState,
     Document,
+    DocumentState,
     ErpConnection,
     Event,
     ExceptionCase,
     Interchange,
+    LegalHold,
     Order,
+    OrderState,
     Transmission,
+    TransmissionState,
 )
 from gateway.pipeline import release
 from partners.keystore import KeystoreError
-from partners.models import TradingPartner
+from partners.models import TradingPartner, choices
+from partners.profiles import Channel, Direction
 
 admin.site.site_header = "Supplier Gateway"
 admin.site.site_title = "Supplier Gateway"
@@ -69,12 +80,17 @@ def _link(address: str, row: object) -> SafeString:
 
 
 @admin.register(Transmission)
-class TransmissionAdmin(LookOnly):
+class TransmissionAdmin(Paged, LookOnly):
     list_display = ["at", "partner", "direction", "channel", "state", "format", "message_id"]
-    list_filter = ["direction", "channel", "state", "partner"]
+    list_filter = [
+        "at",
+        one_of("direction", Direction),
+        one_of("channel", Channel),
+        one_of("state", TransmissionState),
+        "partner",
+    ]
     list_select_related = ["partner"]
-    search_fields = ["message_id", "uid", "file_name"]
-    date_hierarchy = "at"
+    search_fields = ["message_id", "uid"]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -83,20 +99,26 @@ class TransmissionAdmin(LookOnly):
 
 
 @admin.register(Interchange)
-class InterchangeAdmin(LookOnly):
+class InterchangeAdmin(Paged, LookOnly):
     list_display = ["at", "partner", "direction", "control_number", "sender", "receiver", "verdict", "repeats"]
-    list_filter = ["direction", "verdict", "partner"]
+    list_filter = ["at", one_of("direction", Direction), one_of("verdict", Verdict), "partner"]
     list_select_related = ["partner", "repeats"]
-    search_fields = ["control_number", "sender", "receiver"]
+    search_fields = ["control_number"]
 
 
 @admin.register(Document)
-class DocumentAdmin(LookOnly):
+class DocumentAdmin(Paged, LookOnly):
     list_display = ["at", "partner", "direction", "type", "number", "order_revision", "state", "verdict"]
-    list_filter = ["direction", "type", "state", "verdict", "partner"]
+    list_filter = [
+        "at",
+        one_of("direction", Direction),
+        one_of("type", [*(name for name, _ in choices.documents()), "functional_acknowledgment"]),
+        one_of("state", DocumentState),
+        one_of("verdict", Verdict),
+        "partner",
+    ]
     list_select_related = ["partner"]
-    search_fields = ["number", "uid", "group_control", "set_control"]
-    date_hierarchy = "at"
+    search_fields = ["number", "uid"]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -111,16 +133,16 @@ class AttemptInline(LookOnlyInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(LookOnly):
+class DeliveryAdmin(Paged, LookOnly):
     list_display = ["created_at", "kind", "state", "partner", "connection", "attempts", "due_at", "last_error"]
-    list_filter = ["kind", "state", "partner", "connection"]
+    list_filter = [one_of("kind", DeliveryKind), one_of("state", DeliveryState), "partner", "connection"]
     list_select_related = ["partner", "connection"]
-    search_fields = ["key", "last_error"]
+    search_fields = ["key"]
     inlines = [AttemptInline]
 
 
 @admin.register(Order)
-class OrderAdmin(LookOnly):
+class OrderAdmin(Paged, LookOnly):
     list_display = [
         "number",
         "company",
@@ -132,23 +154,23 @@ class OrderAdmin(LookOnly):
         "open_cases",
         "updated_at",
     ]
-    list_filter = ["state", "partner", "connection", "company"]
+    list_filter = ["updated_at", one_of("state", OrderState), "partner", "connection"]
     list_select_related = ["partner"]
-    search_fields = ["number", "erp_key"]
-    ordering = ["-updated_at"]
+    search_fields = ["number"]
+    paged_by = ("-updated_at", "-pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         rows: QuerySet[Order] = super().get_queryset(request)
-        return rows.annotate(cases_open=Count("cases", filter=Q(cases__state="open")))
+        waiting = ExceptionCase.objects.filter(order=OuterRef("pk"), state=CaseState.OPEN).order_by()
+        return rows.annotate(cases_open=Subquery(waiting.values("order").annotate(count=Count("pk")).values("count")))
 
     @admin.display(description="answered", boolean=True)
     def answered(self, row: Order) -> bool:
         return row.acknowledged_revision is not None and row.acknowledged_revision >= row.revision
 
-    @admin.display(description="open cases", ordering="cases_open")
+    @admin.display(description="open cases")
     def open_cases(self, row: Order) -> int:
-        count: int = getattr(row, "cases_open", 0)
-        return count
+        return getattr(row, "cases_open", 0) or 0
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -287,15 +309,13 @@ class ExceptionCaseAdmin(LookOnly):
 
 
 @admin.register(Event)
-class EventAdmin(LookOnly):
+class EventAdmin(Paged, LookOnly):
     list_display = ["at", "title", "actor", "partner", "order", "about"]
-    list_filter = ["name", "partner"]
+    list_filter = ["at", one_of("name", EVENTS), "partner"]
     list_select_related = ["partner", "order", "document", "case", "transmission"]
-    search_fields = ["correlation_id", "actor", "order__number"]
-    date_hierarchy = "at"
-    ordering = ["-id"]
+    search_fields = ["correlation_id", "order__number"]
 
-    @admin.display(description="what", ordering="name")
+    @admin.display(description="what")
     def title(self, row: Event) -> str:
         kind = EVENTS.get(row.name)
         return kind.title if kind else row.name
@@ -311,10 +331,90 @@ class EventAdmin(LookOnly):
         return ""
 
 
+class LegalHoldForm(forms.ModelForm):
+    number = forms.CharField(
+        label="Order number",
+        required=False,
+        help_text="To hold one order only; with several of a number name the company.",
+    )
+    company = forms.CharField(required=False)
+
+    class Meta:
+        model = LegalHold
+        fields = ["partner", "reason"]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        number = (given.get("number") or "").strip()
+        if bool(number) == bool(given.get("partner")):
+            raise forms.ValidationError("Hold either a partner or an order.")
+        if not number:
+            return given
+        rows = Order.objects.filter(number=number)
+        if given.get("company"):
+            rows = rows.filter(company=given["company"])
+        found = list(rows[:2])
+        if len(found) != 1:
+            self.add_error("number", "There is no such order." if not found else "There are several; name the company.")
+        else:
+            self.instance.order = found[0]
+        return given
+
+
+@admin.register(LegalHold)
+class LegalHoldAdmin(Paged, admin.ModelAdmin):
+    """What must not leave the tables. A hold is placed with its reason, and ended; it is never changed or deleted."""
+
+    form = LegalHoldForm
+    list_display = ["placed_at", "partner", "order", "reason", "placed_by", "ended_at", "ended_by"]
+    list_filter = [("ended_at", admin.EmptyFieldListFilter), "partner"]
+    list_select_related = ["partner", "order"]
+    actions = ["end"]
+
+    def get_fields(self, request: HttpRequest, obj: LegalHold | None = None) -> Any:
+        if obj is None:
+            return ["partner", "number", "company", "reason"]
+        return ["partner", "order", "reason", "placed_by", "placed_at", "ended_by", "ended_at"]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["fields"] = ["partner", "reason"]
+        return super().get_form(request, obj, change, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("gateway.change_legalhold")
+
+    def save_model(self, request: HttpRequest, obj: LegalHold, form: LegalHoldForm, change: bool) -> None:
+        held = archives.hold(obj, actor=request.user.get_username())
+        self.log_change(request, held, "Placed")
+
+    @admin.action(description="End these holds", permissions=["end"])
+    def end(self, request: HttpRequest, chosen: QuerySet[LegalHold]) -> None:
+        ended = sum(archives.release(row, actor=request.user.get_username()) for row in chosen)
+        self.message_user(request, f"{ended} {'hold' if ended == 1 else 'holds'} ended.")
+
+
+@admin.register(Archive)
+class ArchiveAdmin(Paged, LookOnly):
+    list_display = ["month", "partner", "part", "size_bytes", "made_at", "restored_at", "sha256"]
+    list_filter = ["partner", "month"]
+    list_select_related = ["partner"]
+    search_fields = ["sha256"]
+    fields = ["partner", "month", "part", "sha256", "size_bytes", "rows", "made_at", "restored_at"]
+
+
 def _instead(page: LookOnly, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
     """To the page a row has of its own; to the list, with a word, when there is no such row."""
     row = page.get_object(request, object_id)
     if row is not None:
         return HttpResponseRedirect(reverse(name, args=[row.pk]))
-    page.message_user(request, f"There is no {page.opts.verbose_name} {object_id}.", messages.WARNING)
+    archive = archives.by_row(page.model, int(object_id)) if object_id.isdecimal() and len(object_id) < 19 else None
+    where = f"It has left the tables and is in archive {archive.pk}." if archive else ""
+    page.message_user(request, f"There is no {page.opts.verbose_name} {object_id}. {where}".strip(), messages.WARNING)
     return HttpResponseRedirect(reverse("admin:index"))

@@ -1,5 +1,6 @@
 """Archives: finished work leaves the tables by month, each partner's in its own files, and comes back when it is wanted."""
 
+from gateway.archives.holds import hold, release
 from gateway.archives.leave import ArchiveError, Outcome, kept_since, restore, run, unpacked, verify
 from gateway.archives.traces import (
     about_order,
@@ -20,10 +21,12 @@ __all__ = [
     "by_row",
     "by_uid",
     "document_key",
+    "hold",
     "interchange_key",
     "kept_since",
     "message_key",
     "order_key",
+    "release",
     "restore",
     "run",
     "says_the_same",

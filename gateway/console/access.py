@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec
+from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from gateway import archives
+from gateway.models import Archive
 
 _P = ParamSpec("_P")
 _View = Callable[Concatenate[HttpRequest, _P], HttpResponse]
+_M = TypeVar("_M", bound=Model)
+
+
+class _Archived(Exception):
+    """What is asked for has left the tables."""
+
+    def __init__(self, what: str, archive: Archive) -> None:
+        super().__init__(what)
+        self.what, self.archive = what, archive
 
 
 def staff_page(permission: str) -> Callable[[_View[_P]], _View[_P]]:
@@ -26,7 +40,16 @@ def staff_page(permission: str) -> Callable[[_View[_P]], _View[_P]]:
         def guarded(request: HttpRequest, /, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponse:
             if not staff(request).has_perm(permission):
                 raise PermissionDenied(permission)
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except _Archived as left:
+                return show(
+                    request,
+                    "console/archived.html",
+                    title=f"{left.what.capitalize()} is archived",
+                    status=HTTPStatus.GONE,
+                    archive=left.archive,
+                )
 
         page: _View[_P] = admin.site.admin_view(guarded)
         update_wrapper(page, view)
@@ -40,6 +63,17 @@ def staff(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def row_of(rows: QuerySet[_M], pk: int) -> _M:
+    """The row a page is about; when it has left the tables the page says where it is, else there is none (404)."""
+    row = rows.filter(pk=pk).first()
+    if row is not None:
+        return row
+    archive, what = archives.by_row(rows.model, pk), f"{rows.model._meta.verbose_name} {pk}"
+    if archive is not None:
+        raise _Archived(what, archive)
+    raise Http404(f"there is no {what}")
 
 
 def show(request: HttpRequest, template: str, *, title: str, status: int = 200, **content: Any) -> HttpResponse:

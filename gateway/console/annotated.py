@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from edi_maps.findings import Actor, Finding, Severity, Verdict
 from edi_maps.x12.explain import PAGE_LIMITS, as_html, explain_set, policy
-from gateway.console.access import staff_page
+from gateway.console.access import row_of, staff_page
 from gateway.console.inspection import content, own_set, record_view
 from gateway.models import Document
 
@@ -20,7 +19,9 @@ from gateway.models import Document
 @staff_page("gateway.view_transmission")
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     rows = Document.objects.select_related("transmission__payload", "transmission__raw")
-    document = get_object_or_404(rows, pk=pk, format="x12")
+    document = row_of(rows, pk)
+    if document.format != "x12":
+        raise Http404(f"document {pk} is no X12")
     transmission, found = document.transmission, None
     if transmission is not None:
         found = own_set(document, content(transmission, "payload") or content(transmission, "raw") or b"")

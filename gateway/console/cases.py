@@ -8,12 +8,11 @@ from typing import Any, Final
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from gateway.console.access import show, staff, staff_page
+from gateway.console.access import row_of, show, staff, staff_page
 from gateway.console.inspection import findings_of, inspect
 from gateway.console.queue import AssignForm
 from gateway.exception_queue import REASONS, Choice, Reason
@@ -111,7 +110,7 @@ def _case(pk: int) -> ExceptionCase:
     rows = ExceptionCase.objects.select_related(
         "partner", "owner", "order", "document__transmission__payload", "document__partner", "transmission", "delivery"
     )
-    return get_object_or_404(rows, pk=pk)
+    return row_of(rows, pk)
 
 
 def _choices(reason: Reason | None) -> tuple[Choice, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from gateway.console.access import show, staff_page
+from gateway.console.access import row_of, show, staff_page
 from gateway.console.inspection import MAX_SHOWN_BYTES, PARTS, content, inspect, record_view, text_of
 from gateway.models import Document, Transmission
 
@@ -17,7 +16,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     rows = Document.objects.select_related(
         "partner", "order", "transmission__payload", "transmission__raw", "interchange"
     )
-    document = get_object_or_404(rows, pk=pk)
+    document = row_of(rows, pk)
     return show(
         request,
         "console/document.html",
@@ -64,9 +63,7 @@ def download(request: HttpRequest, pk: int, part: str) -> HttpResponse:
 def _opened(request: HttpRequest, pk: int, part: str) -> tuple[Transmission, bytes]:
     if part not in PARTS:
         raise Http404(part)
-    transmission = get_object_or_404(
-        Transmission.objects.select_related("partner", "raw", "payload", "covered", "answer"), pk=pk
-    )
+    transmission = row_of(Transmission.objects.select_related("partner", "raw", "payload", "covered", "answer"), pk)
     data = content(transmission, part)
     if data is None:
         raise Http404(f"transmission {pk} has no {part}")

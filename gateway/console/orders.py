@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import Truncator
@@ -18,8 +18,8 @@ from django.views.decorators.http import require_safe
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder
-from gateway import order_book
-from gateway.console.access import show, staff_page
+from gateway import archives, order_book, paging
+from gateway.console.access import row_of, show, staff_page
 from gateway.console.inspection import visible
 from gateway.events import EVENTS, UNREAD
 from gateway.models import Delivery, Document, Event, Order, OrderLine, OrderRevision, Transmission
@@ -75,9 +75,13 @@ class LineRow:
 @require_safe
 @staff_page("gateway.view_order")
 def page(request: HttpRequest, pk: int) -> HttpResponse:
-    order = get_object_or_404(Order.objects.select_related("partner", "connection"), pk=pk)
+    order = row_of(Order.objects.select_related("partner", "connection"), pk)
     everything = request.GET.get("all") == "1"
-    events, more = _events(order, everything=everything)
+    try:
+        found = _events(order, everything=everything, cursor=request.GET.get("before", ""))
+    except paging.BadCursor:
+        messages.warning(request, "The address names no part of this timeline; this is the newest.")
+        found = _events(order, everything=everything)
     return show(
         request,
         "console/order.html",
@@ -87,8 +91,10 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         revisions=list(_revisions(order)),
         documents=order.documents.order_by("-pk")[:50],
         cases=order.cases.order_by("state", "-pk")[:20],
-        moments=list(_moments(events)),
-        more=more,
+        moments=list(_moments(found.rows[::-1])),
+        older=found.next,
+        paged="before" in request.GET,
+        archives=archives.about_order(order.pk),
         everything=everything,
         late=order.ack_due_at is not None and order.ack_due_at < timezone.now() and not _answered(order),
         answered=_answered(order),
@@ -153,8 +159,8 @@ def _state(line: OrderLine) -> str:
     return "backordered" if line.backordered else "confirmed"
 
 
-def _events(order: Order, *, everything: bool) -> tuple[list[Event], bool]:
-    """What happened to an order, oldest first, and whether older events were left out.
+def _events(order: Order, *, everything: bool, cursor: str = "") -> paging.Page[Event]:
+    """What happened to an order, newest first, from ``cursor`` on.
 
     A message knows its order only once it has been read, so its own events are found by way of its documents.
     """
@@ -170,10 +176,8 @@ def _events(order: Order, *, everything: bool) -> tuple[list[Event], bool]:
     )
     if not everything:
         rows = rows.exclude(name__in=_TECHNICAL)
-    newest = list(
-        rows.select_related("document", "transmission", "case", "delivery").order_by("-id")[: _MAX_EVENTS + 1]
-    )
-    return newest[:_MAX_EVENTS][::-1], len(newest) > _MAX_EVENTS
+    rows = rows.select_related("document", "transmission", "case", "delivery")
+    return paging.page(rows, ("-id",), size=_MAX_EVENTS, cursor=cursor)
 
 
 def _moments(events: Iterable[Event]) -> Iterator[Moment]:

@@ -8,15 +8,14 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from gateway import exception_queue, states
+from gateway import exception_queue, paging, states
 from gateway.console.access import show, staff, staff_page
 from gateway.exception_queue import REASONS, Team
 from gateway.models import CaseState, ExceptionCase
@@ -45,7 +44,8 @@ class QueueFilter(forms.Form):
         self._field("owner").choices = [("", "Anybody"), ("me", "Me"), ("nobody", "Nobody yet"), *owners]
         partner = self.fields["partner"]
         if isinstance(partner, forms.ModelChoiceField):
-            partner.queryset = TradingPartner.objects.filter(cases__isnull=False).distinct()
+            has_cases = Exists(ExceptionCase.objects.filter(partner=OuterRef("pk")))
+            partner.queryset = TradingPartner.objects.filter(has_cases)
 
     def _field(self, name: str) -> forms.ChoiceField:
         field = self.fields[name]
@@ -96,17 +96,22 @@ def assignable() -> QuerySet[User]:
 def page(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     form = QueueFilter(request.GET)
-    rows = form.rows(staff(request), now).order_by("state", "due_at", "pk")
-    found = Paginator(rows, _PER_PAGE).get_page(request.GET.get("page"))
+    rows, cursor = form.rows(staff(request), now), request.GET.get("after", "")
+    try:
+        found = paging.page(rows, ("state", "due_at", "pk"), size=_PER_PAGE, cursor=cursor)
+    except paging.BadCursor:
+        messages.warning(request, "The address names no page of this list; this is the first.")
+        cursor, found = "", paging.page(rows, ("state", "due_at", "pk"), size=_PER_PAGE)
     query = request.GET.copy()
-    query.pop("page", None)
+    query.pop("after", None)
     return show(
         request,
         "console/queue.html",
         title="Exception queue",
         form=form,
         found=found,
-        cases=[(case, REASONS[case.reason].title if case.reason in REASONS else case.reason) for case in found],
+        paged=bool(cursor),
+        cases=[(case, REASONS[case.reason].title if case.reason in REASONS else case.reason) for case in found.rows],
         query=query.urlencode(),
         filtered=any(request.GET.get(name) for name in form.fields),
         counts=_counts(staff(request), now),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from gateway.console.access import show, staff_page
+from gateway.console.access import row_of, show, staff_page
 from gateway.console.inspection import PARTS, visible
 from gateway.console.orders import facts_of
 from gateway.events import EVENTS
@@ -52,7 +51,7 @@ class Fact:
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """A message; with ``?proof=1`` also what the stored rows prove about it, worked out anew."""
     rows = Transmission.objects.select_related("partner", "raw", "payload", "covered", "answer", "about")
-    row = get_object_or_404(rows.defer("raw__data", "payload__data", "covered__data"), pk=pk)
+    row = row_of(rows.defer("raw__data", "payload__data", "covered__data"), pk)
     over_as2 = row.channel == Channel.AS2 and row.format != "mdn"
     return show(
         request,

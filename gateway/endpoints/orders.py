@@ -6,8 +6,6 @@ newest one is what ``ETag`` and ``If-Match`` speak of.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import uuid
 from collections.abc import Iterable
@@ -24,7 +22,7 @@ from rest_framework.request import Request
 
 from edi_maps import canonical
 from edi_maps.canonical import CanonicalRecord, PurchaseOrder, Purpose
-from gateway import order_book
+from gateway import archives, order_book, paging
 from gateway.endpoints.problems import Problem, error
 from gateway.models import Document, Order, OrderLine, OrderState
 
@@ -100,6 +98,9 @@ def one(partner_id: int, uid: uuid.UUID) -> Told:
     """
     found = with_documents(orders_of(partner_id).filter(uid=uid))
     if not found:
+        left = archives.by_uid(Order, uid)
+        if left is not None and left.partner_id == partner_id:
+            raise Problem("archived", f"This order was finished and is in archive {left.pk}, of {left.month:%Y-%m}.")
         raise Problem("not-found", "You have no order under this address.")
     return found[0]
 
@@ -135,8 +136,7 @@ def page(partner_id: int, request: Request) -> Page:
     """
     now = timezone.now()
     query, errors = request.query_params, []
-    rows = orders_of(partner_id)
-    limit = PAGE
+    rows, limit, cursor = orders_of(partner_id), PAGE, ""
     for name in query:
         value = query[name]
         try:
@@ -149,20 +149,22 @@ def page(partner_id: int, request: Request) -> Page:
             elif name == "updated_since":
                 rows = rows.filter(updated_at__gte=_moment(value))
             elif name == "cursor":
-                rows = rows.filter(_after(value))
+                cursor = value
             else:
                 raise ValueError(f"there is no such filter; there are {', '.join(sorted(_FILTERS))}")
         except ValueError as wrong:
             errors.append(error("unusable", f"{name}: {wrong}", parameter=name))
+    try:
+        found = paging.page(rows, ("updated_at", "pk"), size=limit, cursor=cursor)
+    except paging.BadCursor as wrong:
+        errors.append(error("unusable", f"cursor: {wrong}", parameter="cursor"))
     if errors:
         raise Problem("invalid-query", "; ".join(one["detail"] for one in errors), errors=errors)
-    found = with_documents(rows.order_by("updated_at", "pk")[: limit + 1])
     following = None
-    if len(found) > limit:
-        found = found[:limit]
+    if found.next:
         kept = {name: query[name] for name in query if name != "cursor"}
-        following = urlencode({**kept, "cursor": _cursor(found[-1].order)})
-    return Page(orders=found, next=following, poll_from=now - _OVERLAP)
+        following = urlencode({**kept, "cursor": found.next})
+    return Page(orders=with_documents(found.rows), next=following, poll_from=now - _OVERLAP)
 
 
 def _limit(value: str) -> int:
@@ -186,21 +188,6 @@ def _moment(value: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a moment with its zone, e.g. 2027-03-01T12:00:00Z")
     return moment
-
-
-def _cursor(order: Order) -> str:
-    return base64.urlsafe_b64encode(f"{order.updated_at.isoformat()}|{order.pk}".encode()).decode().rstrip("=")
-
-
-def _after(cursor: str) -> Q:
-    try:
-        moment, _, key = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition("|")
-        at, pk = datetime.fromisoformat(moment), int(key[:18])
-        if at.tzinfo is None:
-            raise ValueError
-    except (ValueError, binascii.Error):
-        raise ValueError("not one of our cursors; begin again without it") from None
-    return Q(updated_at__gt=at) | Q(updated_at=at, pk__gt=pk)
 
 
 # -- what a supplier reads

@@ -85,6 +85,13 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
         cause="The address is wrong, or what it names is not yours.",
         fix="Use the addresses that our answers give you.",
     ),
+    "archived": Kind(
+        status=HTTPStatus.GONE,
+        title="It was finished and has been archived",
+        cause="Finished work leaves our tables after the time that was agreed; nothing of it is lost.",
+        fix="Ask your contact at the buyer, and name the archive: it can be brought back.",
+        actor=Actor.BUYER,
+    ),
     "method-not-allowed": Kind(
         status=HTTPStatus.METHOD_NOT_ALLOWED,
         title="This address does not take that method",

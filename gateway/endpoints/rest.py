@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from edi_maps import formats
-from gateway import order_book
+from gateway import archives, order_book
 from gateway.endpoints import orders, submissions
 from gateway.endpoints.principal import IsPartner, caller_of
 from gateway.endpoints.problems import Problem
@@ -108,6 +108,9 @@ class Submission(APIView):
             uid=uid, partner_id=caller_of(request).profile.id, direction=Direction.INBOUND, channel__in=_CHANNELS
         ).first()
         if row is None:
+            left = archives.by_uid(Transmission, uid)
+            if left is not None and left.partner_id == caller_of(request).profile.id:
+                raise Problem("archived", f"This submission is in archive {left.pk}, of {left.month:%Y-%m}.")
             raise Problem("not-found", "You have no submission under this address.")
         standing = submissions.standing(row)
         moving = standing["state"] in ("received", "validating", "accepted", "accepted_with_notes")

@@ -245,7 +245,7 @@ def test_the_queue_shows_what_is_due_first(site, partner):
     late = opened("ack_late", partner_id=partner.pk, now=timezone.now() - timedelta(days=3))
     soon = opened("signature_refused", partner_id=partner.pk)
     page = site.get(reverse("console:queue"))
-    assert [row.pk for row in page.context["found"]] == [late.pk, soon.pk]
+    assert [row.pk for row in page.context["found"].rows] == [late.pk, soon.pk]
     assert "overdue" in words(page)
     assert "Supplier has not answered in time" in words(page)
 
@@ -258,7 +258,7 @@ def test_the_queue_is_narrowed_by_every_filter(site, boss, partner):
     exception_queue.resolve(done, "closed", actor="kim")
 
     def shown(**query: str) -> list[int]:
-        return [row.pk for row in site.get(reverse("console:queue"), query).context["found"]]
+        return [row.pk for row in site.get(reverse("console:queue"), query).context["found"].rows]
 
     assert shown(owner="me") == [mine.pk]
     assert shown(owner="nobody") == [theirs.pk]
@@ -752,7 +752,13 @@ def test_a_long_history_is_cut_at_the_oldest_end(site, order):
     page = site.get(reverse("console:order", args=[order.pk]))
     assert len(page.context["moments"]) == 400
     assert page.context["moments"][-1].event.data == {"n": 449}
-    assert "The newest 400 events." in words(page)
+    assert "Older events" in words(page)
+    older = site.get(reverse("console:order", args=[order.pk]), {"before": page.context["older"]})
+    shown = [moment.event.data.get("n") for moment in older.context["moments"]]
+    assert shown[-50:] == list(range(50))
+    assert "The newest events" in words(older)
+    again = site.get(reverse("console:order", args=[order.pk]), {"before": "nonsense"})
+    assert "names no part of this timeline" in words(again)
 
 
 def test_the_order_page_does_not_ask_more_the_longer_the_history(site, order, django_assert_max_num_queries):
