@@ -113,6 +113,7 @@ class PostgreSQL:
     name = "postgresql"
 
     def __init__(self) -> None:
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         found = binaries()
         if found is None:
             raise HarnessError("no PostgreSQL binaries: name their folder with PGBIN")
@@ -152,13 +153,21 @@ class PostgreSQL:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         try:
-            with psycopg.connect(self._dsn, autocommit=True) as connection:
-                cursor = connection.execute(statement)
-                return cursor.fetchall() if cursor.description else []
+            if self._connection is None:
+                self._connection = psycopg.connect(self._dsn, autocommit=True)
+            cursor = self._connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
+            self._hang_up()
             raise HarnessError(str(error)) from error
 
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def crash(self) -> None:
+        self._hang_up()
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
         self._start()
 
@@ -177,6 +186,7 @@ class PostgreSQL:
         return "ok"
 
     def close(self) -> None:
+        self._hang_up()
         with suppress(HarnessError):
             self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)

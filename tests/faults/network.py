@@ -32,6 +32,7 @@ class Switchboard:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="switchboard", daemon=True)
         self._thread.start()
+        self._proxies: list[Proxy] = []
 
     def proxy(self, backends: Sequence[int], *, delay_s: float = 0.0, seed: int = 0) -> Proxy:
         """A listener on a free port of this machine, before these ports of this machine.
@@ -41,6 +42,7 @@ class Switchboard:
         """
         proxy = Proxy(backends, delay_s=delay_s, chance=random.Random(seed), call=self._call)
         asyncio.run_coroutine_threadsafe(proxy.listen(), self._loop).result(10)
+        self._proxies.append(proxy)
         return proxy
 
     def _call(self, action: Callable[[], None]) -> None:
@@ -52,8 +54,9 @@ class Switchboard:
         self._thread.join(10)
         self._loop.close()
 
-    @staticmethod
-    async def _end_all() -> None:
+    async def _end_all(self) -> None:
+        for proxy in self._proxies:
+            proxy.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -85,6 +88,11 @@ class Proxy:
     async def listen(self) -> None:
         self._server = await asyncio.start_server(self._take, "127.0.0.1", 0, backlog=512)
         self.port = int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Listen no more; in the thread of the proxies."""
+        if self._server is not None:
+            self._server.close()
 
     def switch(self, mode: Mode) -> None:
         """From now on; what is connected is cut, but for a half-open line, which stays as it is and goes dumb."""

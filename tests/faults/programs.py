@@ -56,11 +56,14 @@ class Program:
     starts: int = 0
     paused_until: float = 0.0  #: monotonic; 0: it runs
     peak_rss_kb: int = 0
+    cpu_s: float = 0.0  #: of all its lives together, as far as it was looked at
+    started_at: float = 0.0  #: monotonic
     ends: list[int] = field(default_factory=list)  #: exit codes nobody asked for
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.starts += 1
+        self.started_at = time.monotonic()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *self.arguments],
@@ -83,6 +86,7 @@ class Program:
     def kill(self) -> None:
         """SIGKILL, and wait for it."""
         if self._process is not None:
+            self.cpu_s += self._cpu_s_now()
             self._process.kill()
             self._process.wait()
         self.paused_until = 0.0
@@ -95,16 +99,15 @@ class Program:
         os.kill(self.pid, signal.SIGCONT)
         self.paused_until = 0.0
 
-    def restart_if_ended(self) -> None:
-        """Start it again when it ended by itself, and remember how."""
-        if self._process is not None and (code := self._process.poll()) is not None:
-            self.ends.append(code)
-            self.start()
+    def has_ended(self) -> int | None:
+        """The exit code nobody asked for; None: it runs."""
+        return self._process.poll() if self._process is not None else None
 
     def stop(self) -> int:
         """SIGTERM; its exit code, or -9 when it had to be killed because it did not end in time."""
         if self._process is None:
             return 0
+        self.cpu_s += self._cpu_s_now()
         self._process.terminate()
         try:
             return self._process.wait(_STOPPED_S)
@@ -112,6 +115,13 @@ class Program:
             self._process.kill()
             self._process.wait()
             return -int(signal.SIGKILL)
+
+    def _cpu_s_now(self) -> float:
+        try:
+            words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_kb(self) -> int:
         """Resident memory now; 0 when it is gone."""

@@ -34,6 +34,7 @@ from tests.faults.programs import HarnessError, Program, free_port, is_listening
 LEASE_S: Final = 3.0
 ERP_MEAN_S: Final = 0.03  #: an ERP is never instant, and faults need something to meet
 _OUTAGE_S: Final = 4.0  #: of the ERP, of a partner's server, of the line to the broker
+_AWAY_S: Final = 15.0  #: after a crash, until a program that starts finds its database in order
 _AWAKE_S: Final = 2.0  #: after a pause, until what was under way has come to its end
 _FIRES_WITHIN_S: Final = 1.5  #: so long a fault waits for a process that holds work
 _SLOW_S: Final = 4.5  #: an answer of the ERP that outlasts the lease
@@ -56,7 +57,11 @@ _FENCED: Final = "is no longer ours"
 _LOCKED: Final = "database is locked"
 #: Everything still open but dead letters; timers turn for ever.
 _OPEN: Final = "SELECT count(*) FROM gateway_queueentry WHERE state <> 'dead' AND kind <> 'timer'"
-_HELD: Final = "SELECT owner FROM gateway_queueentry WHERE state = 'sending'"
+_HELD: Final = "SELECT owner, kind FROM gateway_queueentry WHERE state = 'sending'"
+#: Work that reaches outside: of a process that sleeps through its lease only these results can come too late. The other
+#: kinds keep their row locked while they work.
+_OUTSIDE: Final = frozenset({"erp", "partner", "receipt"})
+_EVERY: Final = frozenset({"translate", "apply", *_OUTSIDE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +109,7 @@ class Soak:
         self._chance = random.Random(options.seed)
         self._fired: Counter[str] = Counter()
         self._met: Counter[str] = Counter()
+        self._crashed_at = -_AWAY_S  #: monotonic: when the database did, the last time
         self._heal_at: list[tuple[float, Callable[[], None]]] = []
         self._rss_after_start: dict[str, int] = {}
 
@@ -246,6 +252,9 @@ class Soak:
         until((self._folder / "suppliers.ready").exists, "the suppliers' messages", within_s=300)
         self._set_erp_faults()
 
+    def _all_programs(self) -> list[Program]:
+        return [*self._programs, self._erp_program, self._suppliers]
+
     # -- load and faults
 
     def _load(self, plan: Plan) -> None:
@@ -262,6 +271,8 @@ class Soak:
             if faults and faults[0].at_s <= now_s and self._fire(faults[0], late_s=now_s - faults[0].at_s):
                 faults.pop(0)
             self._tend()
+            if not self._suppliers.is_running:
+                raise HarnessError("the suppliers' program has ended; see suppliers.log")
             if now_s > next_look:
                 next_look += 10.0
                 self._note_memory()
@@ -280,7 +291,13 @@ class Soak:
         for program in self._programs:
             if program.paused_until and program.paused_until <= now:
                 program.resume()
-            program.restart_if_ended()
+            if (code := program.has_ended()) is not None:
+                if now - program.started_at < _AWAY_S and now - self._crashed_at < _AWAY_S:
+                    # It began while its database was away and says so: whoever supervises it starts it again.
+                    self._fired["start without a database"] += 1
+                else:
+                    program.ends.append(code)
+                program.start()
         due = [heal for at, heal in self._heal_at if at <= now]
         self._heal_at = [(at, heal) for at, heal in self._heal_at if at > now]
         for heal in due:
@@ -291,8 +308,6 @@ class Soak:
             standing: dict[str, Any] = json.loads((self._folder / "standing.json").read_text())
         except FileNotFoundError:
             standing = {"unpromised": 1, "left": 1}
-        if not self._suppliers.is_running:
-            raise HarnessError("the suppliers' program has ended; see suppliers.log")
         return standing
 
     def _fire(self, fault: Fault, *, late_s: float) -> bool:
@@ -314,22 +329,22 @@ class Soak:
         self._met[fault.kind] += met
         return True
 
-    def _target(self, roles: set[str], patient: bool) -> tuple[Program, bool] | None:
+    def _target(self, roles: set[str], patient: bool, kinds: frozenset[str] = _EVERY) -> tuple[Program, bool] | None:
         """A running process of these roles, at best one that holds work, and whether it does; None: wait for one that does."""
         able = [one for one in self._programs if one.role in roles and one.is_running and not one.paused_until]
         if not able:
             return None
         self._chance.shuffle(able)
-        holders = self._holders()
+        holders = self._holders(kinds)
         for program in able:
-            if program.pid in holders or self._door.waiting.get(program.port, 0) > 0:
+            if program.pid in holders or (kinds is _EVERY and self._door.waiting.get(program.port, 0) > 0):
                 return program, True
         return None if patient else (able[0], False)
 
-    def _holders(self) -> set[int]:
-        """Processes that hold a claim at this moment."""
+    def _holders(self, kinds: frozenset[str] = _EVERY) -> set[int]:
+        """Processes that hold a claim of these kinds at this moment."""
         try:
-            owners = [str(owner) for (owner,) in self._database.query(_HELD)]
+            owners = [str(owner) for owner, kind in self._database.query(_HELD) if kind in kinds]
         except HarnessError:
             return set()
         return {int(found[1]) for owner in owners if (found := _OWNER.search(owner))}
@@ -344,7 +359,7 @@ class Soak:
         return met
 
     def _pause(self, patient: bool) -> bool | None:
-        if (found := self._target({"worker"}, patient)) is None:
+        if (found := self._target({"worker"}, patient, _OUTSIDE)) is None:
             return None
         program, met = found
         pause_s = LEASE_S * self._chance.uniform(1.2, 2.0)
@@ -361,10 +376,12 @@ class Soak:
         met = bool(self._holders()) or any(self._door.waiting.values())
         if patient and not met:
             return None
+        self._crashed_at = time.monotonic()
         self._database.crash()
         return met
 
     def _cut(self, patient: bool) -> bool | None:
+        self._crashed_at = time.monotonic()  # to a program that starts it is one
         try:
             met = self._database.terminate_backend()
         except HarnessError:
@@ -414,12 +431,11 @@ class Soak:
     # -- after the load
 
     def _drain(self) -> bool:
-        """Everything is healed; True when nothing is open any more within the time for it."""
+        """Outages end, the ERP goes on as it is; True when nothing is open any more within the time for it."""
         for _at, heal in self._heal_at:
             heal()
         self._heal_at.clear()
         self._broker.heal()
-        self._erp.delete("/admin/faults").raise_for_status()
         for program in self._programs:
             if program.paused_until:
                 program.resume()
@@ -450,6 +466,7 @@ class Soak:
             left[f"{program.name} ended by itself"] = len(program.ends)
         left["database broken"] = int(self._database.check() != "ok")
         left["database is locked, in the logs"] = self._logged(_LOCKED)
+        self._suppliers.stop()
         audit = self._manage("audit", "verify")
         self._manage("blobs", "collect")
         rows_file = folder / "rows.json"
@@ -512,6 +529,7 @@ class Soak:
             "open_cases": dict(Counter(case["reason"] for case in evidence.rows["cases"])),
             "answers": self._standing().get("tries", {}),
             "accept_to_erp_s": _spread(_latencies(evidence)),
+            "cpu_s": {program.name: round(program.cpu_s, 1) for program in self._all_programs()},
             "rss_mb": {program.name: program.peak_rss_kb // 1024 for program in self._programs},
             "load_average": round(os.getloadavg()[0], 2),
             "void": void,

@@ -35,7 +35,8 @@ from tests.faults import documents
 
 OUR_AS2_NAME: Final = "SOAK-AS2"
 TIMEOUT_S: Final = 6.0
-_AGAIN_S: Final = 0.4  #: between two tries of one message
+_AGAIN_S: Final = 0.4  #: between two tries of one message, twice as long each time
+_AT_MOST_S: Final = 4.0
 _PATIENCE_S: Final = 8.0  #: for a receipt by a request of its own, then the message goes again
 _THREADS: Final = 8
 _LATE_S: Final = 3.0  #: longer than the gateway waits
@@ -348,7 +349,8 @@ class Suppliers:
             self._hold(job)
         elif not job.promised:
             taken = is_async and 200 <= status < 300
-            self._diary.put(time.monotonic() + (_PATIENCE_S if taken else _AGAIN_S), job)
+            pause_s = _PATIENCE_S if taken else min(_AGAIN_S * 2 ** min(job.tries - 1, 8), _AT_MOST_S)
+            self._diary.put(time.monotonic() + pause_s, job)
 
     def _receipt(self, facts: dict[str, Any]) -> None:
         job = self._jobs.get(str(facts["message_id"]))
