@@ -66,7 +66,7 @@ def start(name: str, arguments: Sequence[str], *, port: int, folder: Path) -> Co
             probe.settimeout(0.2)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return Counterpart(name, process, f"http://127.0.0.1:{port}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # reviewed sleep: a command's own thread, waiting for a port
     process.kill()
     raise NotReady(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
 

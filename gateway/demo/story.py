@@ -267,7 +267,7 @@ class Story:
         while time.monotonic() < deadline:
             if found := look():
                 return found
-            time.sleep(0.02)
+            time.sleep(0.02)  # reviewed sleep: the story's own thread, with a deadline
         raise StoryFailed(f"{what} did not come within {_PATIENCE_S:.0f} s; open cases: {self._open_cases()}")
 
     def _check(self, holds: bool, otherwise: str) -> None:

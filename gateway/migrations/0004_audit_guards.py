@@ -65,9 +65,12 @@ _SQLITE = [
 ]
 
 
+# reviewed SQL of this module: constants
+
+
 def install(apps, schema_editor):
     for statement in [_POSTGRESQL] if schema_editor.connection.vendor == "postgresql" else _SQLITE:
-        schema_editor.execute(statement, params=None)
+        schema_editor.execute(statement, params=None)  # reviewed SQL: constants of this module
     # What has happened so far is sealed too, as it stands now. Making the trigger has waited for whoever was adding events,
     # and lets nobody add one until this is committed: none is missed between the two.
     schema_editor.execute("INSERT INTO gateway_unsealedevent (event_id) SELECT id FROM gateway_event")
@@ -78,7 +81,7 @@ def remove(apps, schema_editor):
         schema_editor.execute(_POSTGRESQL_BACK, params=None)
     else:
         for name in ("gateway_event_added", "gateway_event_kept", "gateway_auditbatch_kept"):
-            schema_editor.execute(f"DROP TRIGGER {name}")
+            schema_editor.execute(f"DROP TRIGGER {name}")  # reviewed SQL: names from the line above
     schema_editor.execute("DELETE FROM gateway_unsealedevent")
 
 

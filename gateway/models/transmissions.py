@@ -85,6 +85,7 @@ class Blob(models.Model):
         names = sorted(rows)  # all in one order: of two who keep the same bytes none waits for the other in a circle
         with connection.cursor() as cursor:
             while True:
+                # reviewed SQL: a constant, hashes and sizes are parameters
                 cursor.execute(
                     "INSERT INTO gateway_blob (sha256, size_bytes) SELECT * FROM unnest(%s::text[], %s::bigint[])"
                     " ON CONFLICT DO NOTHING",
@@ -93,6 +94,7 @@ class Blob(models.Model):
                 if cursor.rowcount == len(names):
                     return
                 # As a foreign key would hold them at the commit; what was collected meanwhile is not among them.
+                # reviewed SQL: a constant, hashes are parameters
                 cursor.execute("SELECT sha256 FROM gateway_blob WHERE sha256 = ANY(%s) FOR KEY SHARE", [names])
                 held = {name for (name,) in cursor.fetchall()}
                 names = [name for name in names if name not in held]

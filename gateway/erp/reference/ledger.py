@@ -19,6 +19,8 @@ from typing import Final
 
 from gateway.erp.reference.problems import Problem
 
+# reviewed SQL of this module: constants; whatever a caller says is a parameter
+
 Json = Mapping[str, object]
 
 MAX_KEY: Final = 255
@@ -78,7 +80,7 @@ class Ledger:
         self._db = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._db.execute(f"PRAGMA {pragma}")
+            self._db.execute(f"PRAGMA {pragma}")  # reviewed SQL: words from the line above
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ class ReferenceErp(ThreadingHTTPServer):
         if fault is None:
             return act(None)
         if fault.kind is FaultKind.SLOW:
-            time.sleep(fault.seconds)
+            time.sleep(fault.seconds)  # reviewed sleep: to be slow is the fault that was asked for
             return act(fault)
         if fault.kind is FaultKind.LATER:
             return act(fault)
