@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -19,7 +20,6 @@ from gateway.change_lists import Paged, one_of
 from gateway.events import EVENTS
 from gateway.models import (
     Archive,
-    Attempt,
     Breaker,
     CaseState,
     Delivery,
@@ -61,17 +61,6 @@ class LookOnly(admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class LookOnlyInline(admin.TabularInline):
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -126,19 +115,17 @@ class DocumentAdmin(Paged, LookOnly):
         return _instead(self, request, object_id, "console:document")
 
 
-class AttemptInline(LookOnlyInline):
-    model = Attempt
-    fields = ["token", "owner", "began_at", "ended_at", "outcome", "detail"]
-    ordering = ["token"]
-
-
 @admin.register(Delivery)
 class DeliveryAdmin(Paged, LookOnly):
-    list_display = ["created_at", "kind", "state", "partner", "connection", "attempts", "due_at", "last_error"]
+    list_display = ["created_at", "kind", "standing", "partner", "connection", "due_at", "last_error"]
     list_filter = [one_of("kind", DeliveryKind), one_of("state", DeliveryState), "partner", "connection"]
-    list_select_related = ["partner", "connection"]
+    list_select_related = ["partner", "connection", "entry"]
     search_fields = ["key"]
-    inlines = [AttemptInline]
+
+    @admin.display(description="due")
+    def due_at(self, row: Delivery) -> datetime | None:
+        entry = getattr(row, "entry", None)
+        return entry.due_at if entry else None
 
 
 @admin.register(Order)

@@ -60,8 +60,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "interchange.acknowledged": Kind("Envelope acknowledged (TA1)", "partner"),
     "acknowledgment.unmatched": Kind("Acknowledgment of something we did not send", "partner"),
     "document.advised": Kind("Supplier's system said whether it can use the document", "partner"),
-    "delivery.pending": Kind("Delivery waits for its next try", "gateway"),
-    "delivery.sending": Kind("Delivery being tried", "gateway"),
+    "delivery.retry": Kind("Delivery waits for its next try", "gateway"),
+    "delivery.taken": Kind("Taken by the other side, whose verdict comes later", "gateway"),
+    "delivery.crashed": Kind("A try ended without a word", "gateway"),
+    "delivery.open": Kind("Delivery tried again by a person", "gateway"),
     "delivery.in_doubt": Kind("Delivery without an answer: looked up next", "gateway"),
     "delivery.delivered": Kind("Delivered", "gateway"),
     "delivery.dead": Kind("Delivery given up", "gateway"),
@@ -77,6 +79,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "hold.ended": Kind("Legal hold ended", "gateway"),
     "archive.made": Kind("Finished work left the tables for an archive", "gateway"),
     "archive.restored": Kind("An archive came back into the tables", "gateway"),
+    "delivery.pending": Kind("Delivery waits for its next try", "gateway"),  # recorded until 0.1
+    "delivery.sending": Kind("Delivery being tried", "gateway"),  # recorded until 0.1
+    "delivery.tried": Kind("Delivery tried", "gateway"),  # moved here by the upgrade from 0.1
     "payload.viewed": Kind("Bytes of a message looked at", "gateway"),
     "order.open": Kind("Order open", "gateway"),
     "order.closed": Kind("Order closed", "gateway"),

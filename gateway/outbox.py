@@ -1,46 +1,55 @@
 """The outbox: is a delivery due, whose is it, what came of it.
 
-The rows are the queue; a lost wake-up costs one poll interval. A claim is one short transaction that counts the attempt,
-so a crash counts too. The lease runs by the database's clock; an expired one is claimable by the same query, so nobody
-has to rescue anything. A finish names the token of its claim: a worker that was paused beyond its lease changes nothing.
+The rows are the queue; a lost wake-up costs one poll interval. A claim is one statement that counts the attempt, so a crash
+counts too. The lease runs by the database's clock; an expired one is claimable by the same statement, so nobody has to rescue
+anything. An ending names the token of its claim: a worker that was paused beyond its lease changes nothing.
+
+What is open has an entry in the queue (``QueueEntry``, narrow) beside its delivery (the lasting record); what is over has
+none. Of every try the audit trail holds one end, with its token: ``ENDS``.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, Value
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from gateway import states
+from gateway import breakers, events, states
 from gateway.models import (
-    Attempt,
     Delivery,
     DeliveryKind,
-    DeliveryLane,
     DeliveryState,
     Document,
+    EntryState,
     ErpConnection,
+    Event,
+    QueueEntry,
+    QueueLane,
     Transmission,
 )
-from gateway.models.deliveries import OPEN_STATES
 
 log = logging.getLogger(__name__)
 
-#: How a try ended that was taken and whose verdict comes later.
-TAKEN: Final = "taken"
+#: Events that end a try. ``taken``: the consumer has it, and its verdict comes later.
+ENDS: Final = ("delivered", "retry", "in_doubt", "taken", "dead", "crashed")
 
-#: Their consumer is a partner's server: ``settings.SENDS_AT_ONCE`` at a time for each partner, so that a server that hangs holds
-#: up so many workers and not all. Workers that look at the same moment may go beyond it; that does no harm.
-_TO_PARTNERS: Final = frozenset({DeliveryKind.PARTNER, DeliveryKind.RECEIPT})
+#: Of an ending's words so many characters go into the audit trail; the delivery keeps all of them.
+_DETAIL: Final = 400
+
+#: What a lane keeps waiting looks again after this long, should nobody wake it; see ``set_aside``.
+_ASIDE: Final = timedelta(seconds=30)
+#: Entries that one look of ``set_aside`` goes through, of each queue.
+_ASIDE_AT_ONCE: Final = 500
 
 #: Told after a commit that a queue has work; set by the process that has an alarm clock (gateway.tasks).
 _listeners: Final[list[Callable[[str], None]]] = []
@@ -57,6 +66,21 @@ class Claim:
     delivery: Delivery
     token: int
     doubtful: bool  #: an earlier try may have had its effect: look it up before sending again
+    attempts: int  #: tries that were charged, this one included
+    owner: str
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a delivery, for people to look at."""
+
+    token: int
+    owner: str
+    began: datetime | None
+    ended: datetime | None  #: None: under way, or its worker never came back
+    outcome: str  #: one of ``ENDS``; empty while it is under way
+    detail: str
 
 
 def on_due(listener: Callable[[str], None]) -> None:
@@ -65,6 +89,7 @@ def on_due(listener: Callable[[str], None]) -> None:
         _listeners.append(listener)
 
 
+# ------------------------------------------------------------------------------------------------------------- coming in
 def enqueue(
     kind: DeliveryKind,
     key: str,
@@ -79,7 +104,7 @@ def enqueue(
 
     Args:
         key: idempotency key, at most 255 characters, the same for the same work however often it is asked for.
-        lanes: deliveries that share one are handed over one at a time, oldest first.
+        lanes: deliveries that share one are handed over one at a time, oldest first; a lane belongs to one kind.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("enqueue inside the transaction of what is to be delivered")
@@ -93,11 +118,10 @@ def enqueue(
             "connection": erp,
             "company": company,
             "partner_id": source.partner_id if source else None,
-            "due_at": Now(),
         },
     )
     if created:
-        DeliveryLane.objects.bulk_create(DeliveryLane(delivery=delivery, key=lane) for lane in sorted(set(lanes)))
+        _open([delivery], [lanes])
         wake_on_commit(kind)
     return delivery
 
@@ -120,15 +144,37 @@ def enqueue_all(kind: DeliveryKind, work: Sequence[Work]) -> None:
     if not fresh:
         return
     rows = Delivery.objects.bulk_create(
-        Delivery(key=one.key, kind=kind, document=one.document, partner_id=one.document.partner_id, due_at=Now())
-        for one in fresh
+        Delivery(key=one.key, kind=kind, document=one.document, partner_id=one.document.partner_id) for one in fresh
     )
-    DeliveryLane.objects.bulk_create(
-        DeliveryLane(delivery=row, key=lane)
-        for row, one in zip(rows, fresh, strict=True)
-        for lane in sorted(set(one.lanes))
-    )
+    _open(rows, [one.lanes for one in fresh])
     wake_on_commit(kind)
+
+
+def _open(deliveries: Sequence[Delivery], lanes: Sequence[Iterable[str]]) -> None:
+    entries = QueueEntry.objects.bulk_create(
+        QueueEntry(delivery=one, kind=one.kind, remote=remote_of(one), due_at=Now()) for one in deliveries
+    )
+    QueueLane.objects.bulk_create(
+        QueueLane(entry=entry, key=lane)
+        for entry, some in zip(entries, lanes, strict=True)
+        for lane in sorted(set(some))
+    )
+
+
+def lanes_of(delivery: Delivery) -> list[str]:
+    """The lanes an open or dead delivery is in."""
+    return list(QueueLane.objects.filter(entry_id=delivery.pk).order_by("key").values_list("key", flat=True))
+
+
+def remote_of(delivery: Delivery) -> str:
+    """The system outside that a delivery goes to; empty when it stays inside."""
+    if delivery.kind == DeliveryKind.ERP and delivery.connection_id is not None:
+        return breakers.erp(delivery.connection_id)
+    if delivery.kind == DeliveryKind.PARTNER and delivery.partner_id is not None:
+        return breakers.as2(delivery.partner_id)
+    if delivery.kind == DeliveryKind.RECEIPT and delivery.partner_id is not None:
+        return breakers.receipt(delivery.partner_id)
+    return ""
 
 
 def wake_on_commit(queue: str) -> None:
@@ -141,70 +187,140 @@ def wake_on_commit(queue: str) -> None:
     transaction.on_commit(ring, robust=True)
 
 
-def claim(kind: DeliveryKind, owner: str, *, erp_ids: Iterable[int] | None = None) -> Claim | None:
-    """Take the oldest due delivery of ``kind`` whose lanes are free; None when there is none.
+# --------------------------------------------------------------------------------------------------------------- claiming
+#: Pick, lock and take the oldest that is due: of what is pending by its time, of what was claimed by the end of its lease.
+#: Not while one of its lanes has an older entry, its remote's breaker is open or has as many calls as it may.
+_CLAIM: Final = """
+UPDATE gateway_queueentry SET
+    crashes = CASE WHEN state = 'sending' THEN crashes + 1 ELSE 0 END,
+    doubtful = doubtful OR state IN ('sending', 'in_doubt'),
+    state = 'sending', token = token + 1, attempts = attempts + 1, waits = {false},
+    owner = %(owner)s, claimed_at = {now}, due_at = {lease_end}
+WHERE delivery_id = (
+    SELECT entry.delivery_id FROM gateway_queueentry entry
+    WHERE entry.kind = %(kind)s AND entry.due_at <= {now} AND {remote}
+    AND NOT EXISTS (
+        SELECT 1 FROM gateway_queuelane mine JOIN gateway_queuelane ahead
+        ON ahead.key = mine.key AND ahead.entry_id < mine.entry_id WHERE mine.entry_id = entry.delivery_id)
+    ORDER BY entry.due_at, entry.delivery_id LIMIT 1 {lock})
+RETURNING delivery_id, token, attempts, crashes, doubtful
+"""
+#: Every remote but those whose breaker is open, and at most so many calls to each at a time.
+_ANY_REMOTE: Final = """(entry.remote = '' OR (
+        NOT EXISTS (SELECT 1 FROM gateway_breaker b WHERE b.remote = entry.remote AND b.open_until IS NOT NULL)
+        AND %(at_once)s > (SELECT count(*) FROM gateway_queueentry busy
+            WHERE busy.remote = entry.remote AND busy.state = 'sending' AND busy.due_at > {now})))"""
+_THIS_REMOTE: Final = "entry.remote = %(remote)s"
 
-    A delivery that crashed ``settings.POISON_AFTER`` times is buried here instead of being tried again.
+_CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
+    "postgresql": {
+        "now": "statement_timestamp()",
+        "lease_end": "statement_timestamp() + %(lease_s)s * interval '1 second'",
+        "false": "false",
+        "lock": "FOR UPDATE OF entry SKIP LOCKED",
+    },
+    "sqlite": {
+        "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+        "lease_end": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %(lease_s)s || ' seconds')",
+        "false": "0",
+        "lock": "",  # one writer at a time
+    },
+}
+
+
+def claim(kind: DeliveryKind, owner: str, *, remote: str = "") -> Claim | None:
+    """Take the oldest due delivery of ``kind`` whose lanes and remote are free; None when there is none.
+
+    A delivery that crashed ``settings.POISON_AFTER`` times in a row is buried here instead of being tried again.
+
+    Args:
+        remote: only what goes there, though its breaker is open: the caller has taken its probe.
     """
     while True:
         with transaction.atomic():
-            delivery = _next_due(kind, erp_ids)
-            if delivery is None:
+            taken = _take(kind, owner, remote)
+            if taken is None:
                 return None
-            crashed = delivery.state == DeliveryState.SENDING
-            if crashed and delivery.crashes + 1 >= settings.POISON_AFTER:
-                states.advance(
-                    delivery,
-                    DeliveryState.DEAD,
-                    crashes=F("crashes") + 1,
-                    last_error=f"The worker died in {settings.POISON_AFTER} tries in a row; the last was try {delivery.token}.",
-                    finished_at=Now(),
-                    note={"reason": "poison"},
-                )
-                continue
-            doubtful = delivery.doubtful or crashed or delivery.state == DeliveryState.IN_DOUBT
-            states.advance(
-                delivery,
-                DeliveryState.SENDING,
-                token=F("token") + 1,
-                attempts=F("attempts") + 1,
-                crashes=F("crashes") + (1 if crashed else 0),
-                doubtful=doubtful,
-                owner=owner,
-                lease_until=_from_now(settings.LEASE),
-            )
-            Attempt.objects.create(delivery=delivery, token=delivery.token, owner=owner)
-            return Claim(delivery, delivery.token, doubtful)
+            pk, token, attempts, crashes, doubtful = taken
+            rows = Delivery.objects.select_related("transmission", "document__order", "connection")
+            delivery = rows.get(pk=pk)
+            claimed = Claim(delivery, token, bool(doubtful), attempts, owner, timezone.now())
+            if not crashes:
+                return claimed
+            # The try before this one ended without a word: its end is written by who notices.
+            events.record("delivery.crashed", delivery=delivery, token=token - 1)
+            if crashes < settings.POISON_AFTER or kind == DeliveryKind.TIMER:
+                return claimed
+            why = f"The worker died in {settings.POISON_AFTER} tries in a row; the last was try {token - 1}."
+            # Nothing is tried under this claim: its token ends here, so that no late ending fits.
+            _bury(claimed, why, reason="poison")
+
+
+def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, int, bool] | None:
+    dialect = _CLOCK[connection.vendor]
+    statement = _CLAIM.format(**dialect, remote=(_THIS_REMOTE if remote else _ANY_REMOTE).format(**dialect))
+    at_once = settings.ERP_CALLS_AT_ONCE if kind == DeliveryKind.ERP else settings.SENDS_AT_ONCE
+    given: dict[str, Any] = {
+        "kind": kind,
+        "owner": owner[:100],
+        "remote": remote,
+        "at_once": at_once,
+        "lease_s": settings.LEASE.total_seconds(),
+    }
+    with connection.cursor() as cursor:
+        # reviewed SQL: one statement that picks, locks and takes; the ORM cannot return what an UPDATE took. Values are bound.
+        cursor.execute(statement, given)
+        row: tuple[int, int, int, int, bool] | None = cursor.fetchone()
+    return row
+
+
+def set_aside() -> None:
+    """Put aside what is due and has another before it in its lane, so that claims need not look at it each time.
+
+    It is due again when its lane is freed, at the latest after ``_ASIDE``. For the poll of a worker.
+    """
+    ahead = QueueLane.objects.filter(key=OuterRef("key"), entry_id__lt=OuterRef("entry_id"))
+    blocked = QueueLane.objects.filter(Exists(ahead), entry_id=OuterRef("pk"))
+    for kind in DeliveryKind:
+        due = QueueEntry.objects.filter(_is_due(), kind=kind).exclude(state=EntryState.SENDING)
+        first = due.order_by("due_at", "delivery_id").values("pk")[:_ASIDE_AT_ONCE]
+        QueueEntry.objects.filter(Exists(blocked), _is_due(), pk__in=list(first.values_list("pk", flat=True))).exclude(
+            state=EntryState.SENDING
+        ).update(waits=True, due_at=_from_now(_ASIDE))
+
+
+def due_kinds() -> list[DeliveryKind]:
+    """The kinds that have something due now: what a poll rings for."""
+    return [kind for kind in DeliveryKind if QueueEntry.objects.filter(_is_due(), kind=kind).exists()]
 
 
 def hold(claimed: Claim) -> None:
     """Keep a claim, whatever becomes of its lease, until the transaction it is called in ends.
 
-    For work whose effects are one transaction, however long that takes: its delivery's row stays locked, and a claim passes
+    For work whose effects are one transaction, however long that takes: its entry stays locked, and a claim passes
     over locked rows. A worker that dies ends its transaction, and what it had claimed is due when the lease runs out. SQLite
     has no row locks and needs none: nobody can claim while a transaction writes.
 
     Raises:
         Fenced: the claim was lost already.
     """
-    mine = Delivery.objects.filter(pk=claimed.delivery.pk, token=claimed.token, state=DeliveryState.SENDING)
-    if not mine.select_for_update(no_key=True).values_list("pk").first():
-        raise Fenced(f"{claimed.delivery}: the claim with token {claimed.token} is no longer ours")
+    if not _mine(claimed).select_for_update(no_key=True).values_list("pk").first():
+        raise _fenced(claimed)
 
 
+# ----------------------------------------------------------------------------------------------------------------- ending
 def finish(claimed: Claim, result: str = "") -> None:
     """The consumer has it. Raises Fenced when the claim was lost meanwhile."""
-    _settle(
-        claimed,
-        DeliveryState.DELIVERED,
-        "delivered",
-        result,
-        result=result[:255],
-        last_error="",
-        doubtful=False,
-        lease_until=None,
-        finished_at=Now(),
-    )
+    with transaction.atomic():
+        _over(
+            claimed.delivery,
+            DeliveryState.DELIVERED,
+            _mine(claimed),
+            note=_end(claimed, result),
+            result=result[:255],
+            last_error="",
+            attempts=claimed.attempts,
+        )
 
 
 def retry(
@@ -227,55 +343,49 @@ def retry(
     Returns:
         False when that was the last try and the delivery is dead now.
     """
-    delivery = claimed.delivery
-    schedule = schedule or settings.RETRY_SCHEDULE_MIN[delivery.kind]
-    if charged and delivery.attempts > len(schedule):
+    schedule = schedule or settings.RETRY_SCHEDULE_MIN[claimed.delivery.kind]
+    if charged and claimed.attempts > len(schedule):
         bury(claimed, error, doubtful=in_doubt)
         return False
-    step = schedule[min(delivery.attempts, len(schedule)) - 1] * 60
+    step = schedule[min(claimed.attempts, len(schedule)) - 1] * 60
     pause_s = max(step * random.uniform(0.8, 1.2), after_s or 0)  # noqa: S311  # jitter, not a secret
-    _settle(
-        claimed,
-        DeliveryState.IN_DOUBT if in_doubt else DeliveryState.PENDING,
-        "in_doubt" if in_doubt else "retry",
-        error,
-        doubtful=Value(True) if in_doubt else F("doubtful"),
-        attempts=F("attempts") - (0 if charged else 1),
-        last_error=error,
-        due_at=_from_now(timedelta(seconds=pause_s)),
-        lease_until=None,
-    )
+    with transaction.atomic():
+        _back(claimed, timedelta(seconds=pause_s), in_doubt=in_doubt, charged=charged)
+        Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error=error)
+        name = "delivery.in_doubt" if in_doubt else "delivery.retry"
+        events.record(name, delivery=claimed.delivery, **_end(claimed, error))
     return True
 
 
-def hold_back(claimed: Claim, span: timedelta) -> None:
-    """Let what else is due for the same partner wait: its server did not answer, and would hang each of them as long."""
-    delivery = claimed.delivery
-    Delivery.objects.filter(
-        kind=delivery.kind,
-        partner_id=delivery.partner_id,
-        state__in=[DeliveryState.PENDING, DeliveryState.IN_DOUBT],
-        due_at__lte=Now(),
-    ).update(due_at=_from_now(span))
+def again(claimed: Claim, after: timedelta, error: str = "") -> None:
+    """The turn of a timer is over: its next comes ``after`` this, and nothing is counted against it.
+
+    Args:
+        error: what went wrong at this turn, for operators; empty: nothing.
+    """
+    with transaction.atomic():
+        _back(claimed, after, charged=False)
+        Delivery.objects.filter(pk=claimed.delivery.pk).exclude(last_error=error).update(last_error=error)
 
 
 def expect(claimed: Claim, within: timedelta) -> None:
     """The consumer took it and says what becomes of it in its own time: due again when that has not come by then."""
-    _settle(
-        claimed,
-        DeliveryState.IN_DOUBT,
-        TAKEN,
-        "",
-        doubtful=True,
-        last_error="",
-        due_at=_from_now(within),
-        lease_until=None,
-    )
+    with transaction.atomic():
+        _back(claimed, within, in_doubt=True)
+        Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error="")
+        events.record("delivery.taken", delivery=claimed.delivery, **_end(claimed, ""))
 
 
 def was_taken(claimed: Claim) -> bool:
     """Whether the try before this one ended with ``expect``: what was expected has not come in time."""
-    return Attempt.objects.filter(delivery=claimed.delivery, token=claimed.token - 1, outcome=TAKEN).exists()
+    ends = Event.objects.filter(delivery=claimed.delivery, name__startswith="delivery.").order_by("-pk")
+    return ends.values_list("name", flat=True).first() == "delivery.taken"
+
+
+def bury(claimed: Claim, error: str, *, doubtful: bool = False) -> None:
+    """Give up: a dead letter that blocks its own lanes until a person acts."""
+    with transaction.atomic():
+        _bury(claimed, error, doubtful=doubtful)
 
 
 def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
@@ -288,98 +398,143 @@ def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
     Returns:
         False when a worker holds it, which finds out by itself, or when it has ended already.
     """
-    delivered = to == DeliveryState.DELIVERED
+    # A claim whose worker died is nobody's; one that is paused beyond its lease is fenced by the entry.
+    free = QueueEntry.objects.filter(~Q(state=EntryState.SENDING) | Q(due_at__lte=Now()), pk=delivery.pk)
     try:
-        states.advance(
-            delivery,
-            to,
-            # A claim whose worker died is nobody's; one that is paused beyond its lease is fenced by the state.
-            only_if=Q(lease_until=None) | Q(lease_until__lte=Now()),
-            result=detail[:255] if delivered else "",
-            last_error="" if delivered else detail,
-            doubtful=Value(False) if delivered else F("doubtful"),
-            lease_until=None,
-            finished_at=Now(),
-        )
+        with transaction.atomic():
+            entry = free.select_for_update().first()
+            if entry is None:
+                return False
+            if entry.state == EntryState.SENDING:
+                events.record("delivery.crashed", delivery=delivery, token=entry.token, owner=entry.owner)
+            note = {"detail": detail[:_DETAIL]}
+            if to == DeliveryState.DELIVERED:
+                _over(delivery, to, free, note=note, result=detail[:255], last_error="")
+            else:
+                # With another state its worker, if it was only paused, cannot end it any more.
+                free.update(state=EntryState.DEAD, due_at=None)
+                states.advance(delivery, to, note=note, last_error=detail, finished_at=Now())
     except (states.StaleState, states.IllegalMove):
         return False
     wake_on_commit(delivery.kind)
     return True
 
 
-def bury(claimed: Claim, error: str, *, doubtful: bool = False) -> None:
-    """Give up: a dead letter that blocks its own lanes until a person acts."""
-    _settle(
-        claimed,
-        DeliveryState.DEAD,
-        "dead",
-        error,
-        doubtful=Value(True) if doubtful else F("doubtful"),
-        last_error=error,
-        lease_until=None,
-        finished_at=Now(),
-    )
-
-
 def revive(delivery: Delivery, *, actor: str) -> None:
     """Try a dead letter again, from a fresh count and under its old key."""
-    states.advance(
-        delivery,
-        DeliveryState.PENDING,
-        actor=actor,
-        attempts=0,
-        crashes=0,
-        due_at=Now(),
-        finished_at=None,
-    )
-    wake_on_commit(delivery.kind)
+    with transaction.atomic():
+        states.advance(delivery, DeliveryState.OPEN, actor=actor, attempts=0, finished_at=None)
+        QueueEntry.objects.filter(pk=delivery.pk, state=EntryState.DEAD).update(
+            state=EntryState.PENDING, attempts=0, crashes=0, due_at=Now(), waits=False
+        )
+        wake_on_commit(delivery.kind)
 
 
 def cancel(delivery: Delivery, *, actor: str) -> None:
-    """Close a delivery that is not being tried right now; younger ones of its lanes go on."""
-    states.advance(delivery, DeliveryState.CANCELLED, actor=actor, finished_at=Now())
-    wake_on_commit(delivery.kind)
+    """Close a delivery that is not being tried right now; younger ones of its lanes go on.
 
-
-def due_kinds() -> list[DeliveryKind]:
-    """The kinds that have something due now: what a poll rings for."""
-    kinds = Delivery.objects.filter(_is_due()).order_by().values_list("kind", flat=True).distinct()
-    return [DeliveryKind(kind) for kind in kinds]
-
-
-def _is_due() -> Q:
-    waiting = Q(state__in=[DeliveryState.PENDING, DeliveryState.IN_DOUBT], due_at__lte=Now())
-    return waiting | Q(state=DeliveryState.SENDING, lease_until__lte=Now())
-
-
-def _next_due(kind: DeliveryKind, erp_ids: Iterable[int] | None) -> Delivery | None:
-    mine = DeliveryLane.objects.filter(delivery=OuterRef(OuterRef("pk"))).values("key")
-    ahead = DeliveryLane.objects.filter(
-        key__in=mine, delivery_id__lt=OuterRef("pk"), delivery__kind=kind, delivery__state__in=OPEN_STATES
-    )
-    rows = Delivery.objects.filter(_is_due(), ~Exists(ahead), kind=kind).order_by("due_at", "pk")
-    if erp_ids is not None:
-        rows = rows.filter(connection_id__in=list(erp_ids))
-    if kind in _TO_PARTNERS:
-        sending = Delivery.objects.filter(kind=kind, state=DeliveryState.SENDING, lease_until__gt=Now())
-        busy = sending.values("partner_id").annotate(sends=Count("pk")).filter(sends__gte=settings.SENDS_AT_ONCE)
-        rows = rows.exclude(partner_id__in=list(busy.values_list("partner_id", flat=True)))
-    if connection.features.has_select_for_update_skip_locked:
-        rows = rows.select_for_update(skip_locked=True, of=("self",))
-    return rows.first()
-
-
-def _settle(claimed: Claim, to: DeliveryState, outcome: str, detail: str, **also: Any) -> None:
-    delivery = claimed.delivery
+    Raises:
+        StaleState: a worker has it at this moment.
+    """
+    free = QueueEntry.objects.filter(pk=delivery.pk).exclude(state=EntryState.SENDING)
     with transaction.atomic():
-        try:
-            states.advance(delivery, to, only_if=Q(token=claimed.token), **also)
-        except (states.StaleState, states.IllegalMove) as lost:
-            raise Fenced(f"{delivery}: the claim with token {claimed.token} is no longer ours") from lost
-        Attempt.objects.filter(delivery=delivery, token=claimed.token).update(
-            ended_at=Now(), outcome=outcome, detail=detail[:2000]
+        if not free.exists():
+            raise states.StaleState(f"{delivery} is being tried at this moment, or is over")
+        _over(delivery, DeliveryState.CANCELLED, free, actor=actor)
+
+
+def tries(delivery: Delivery) -> list[Try]:
+    """Every try of a delivery, in order, from the audit trail; the one under way, if there is one, comes last."""
+    names = ["delivery.tried", *(f"delivery.{end}" for end in ENDS)]  # "tried": kept elsewhere until 0.1
+    found = []
+    for event in Event.objects.filter(delivery=delivery, name__in=names, data__has_key="token").order_by("pk"):
+        said = event.data
+        began = datetime.fromisoformat(said["began"]) if said.get("began") else None
+        outcome = said.get("outcome") or event.name.removeprefix("delivery.")
+        ended = None if outcome == "crashed" else event.at
+        found.append(Try(said["token"], said.get("owner", ""), began, ended, outcome, said.get("detail", "")))
+    entry = QueueEntry.objects.filter(pk=delivery.pk, state=EntryState.SENDING).first()
+    if entry is not None:
+        found.append(Try(entry.token, entry.owner, entry.claimed_at, None, "", ""))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------------ inside
+def _is_due() -> Q:
+    return Q(due_at__lte=Now())
+
+
+def _mine(claimed: Claim) -> Any:
+    return QueueEntry.objects.filter(pk=claimed.delivery.pk, token=claimed.token, state=EntryState.SENDING)
+
+
+def _fenced(claimed: Claim) -> Fenced:
+    return Fenced(f"{claimed.delivery}: the claim with token {claimed.token} is no longer ours")
+
+
+def _end(claimed: Claim, detail: str) -> dict[str, Any]:
+    """What the audit trail says of the end of one try."""
+    said = {"token": claimed.token, "owner": claimed.owner, "began": claimed.began.isoformat()}
+    return said | ({"detail": detail[:_DETAIL]} if detail else {})
+
+
+def _back(claimed: Claim, after: timedelta, *, in_doubt: bool = False, charged: bool = True) -> None:
+    """Out of our hands and into the queue again, due ``after`` now."""
+    put_back = _mine(claimed).update(
+        state=EntryState.IN_DOUBT if in_doubt else EntryState.PENDING,
+        doubtful=Value(True) if in_doubt else F("doubtful"),
+        attempts=F("attempts") - (0 if charged else 1),
+        crashes=0,
+        due_at=_from_now(after),
+    )
+    if not put_back:
+        raise _fenced(claimed)
+    wake_on_commit(claimed.delivery.kind)
+
+
+def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "") -> None:
+    buried = _mine(claimed).update(
+        state=EntryState.DEAD, due_at=None, doubtful=Value(True) if doubtful else F("doubtful")
+    )
+    if not buried:
+        raise _fenced(claimed)
+    states.advance(
+        claimed.delivery,
+        DeliveryState.DEAD,
+        note=_end(claimed, error) | ({"reason": reason} if reason else {}),
+        attempts=claimed.attempts,
+        last_error=error,
+        finished_at=Now(),
+    )
+    wake_on_commit(claimed.delivery.kind)
+
+
+def _over(
+    delivery: Delivery,
+    to: DeliveryState,
+    entry: Any,
+    *,
+    note: Mapping[str, Any] | None = None,
+    actor: str = "gateway",
+    **also: Any,
+) -> None:
+    """Take a delivery out of the queue for good, and wake what waited behind it.
+
+    Args:
+        entry: the rows its entry must be among; when it is not, somebody else has it.
+    """
+    keys = list(QueueLane.objects.filter(entry_id=delivery.pk).values_list("key", flat=True))
+    if keys:
+        QueueLane.objects.filter(entry_id=delivery.pk)._raw_delete(connection.alias)
+    if not entry._raw_delete(connection.alias):
+        raise Fenced(f"{delivery} is somebody else's by now")
+    if keys:
+        next_ones = QueueLane.objects.filter(key__in=keys).values("key").annotate(first=Min("entry_id"))
+        QueueEntry.objects.filter(pk__in=list(next_ones.values_list("first", flat=True)), waits=True).update(
+            waits=False, due_at=Now()
         )
-        wake_on_commit(delivery.kind)
+    states.advance(delivery, to, actor=actor, note=note, finished_at=Now(), **also)
+    wake_on_commit(delivery.kind)
 
 
 def _from_now(span: timedelta) -> ExpressionWrapper[CombinedExpression]:

@@ -338,6 +338,8 @@ RETRY_SCHEDULE_MIN = {
 }
 #: A delivery whose worker died this often is poison: dead letter, its neighbours go on.
 POISON_AFTER = int(_number("GATEWAY_POISON_AFTER", 3, least=1))
+#: So many calls to one ERP are made at the same time, by all workers together.
+ERP_CALLS_AT_ONCE = int(_number("GATEWAY_ERP_CALLS_AT_ONCE", 4, least=1))
 #: So many messages, and so many receipts, are on their way to one partner at the same time.
 SENDS_AT_ONCE = int(_number("GATEWAY_SENDS_AT_ONCE", 2, least=1))
 #: So many documents are on their way into one ERP at the same time.

@@ -3,7 +3,7 @@
 Transmission  received → stored → answered | refused          (in)
               prepared → sent → receipted | rejected          (out)
 Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
-Delivery      pending ⇄ sending ⇄ in_doubt → delivered | dead → cancelled
+Delivery      open → delivered | cancelled; open ⇄ dead → delivered | cancelled   (where an open one stands: outbox.py)
 Case          open → resolved                    Order   open ⇄ cancelled, open → closed
 """
 
@@ -49,10 +49,8 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
     },
     Delivery: {
         # A receipt that comes by a request of its own settles a delivery nobody holds at that moment.
-        _V.PENDING: frozenset({_V.SENDING, _V.DELIVERED, _V.DEAD, _V.CANCELLED}),
-        _V.SENDING: frozenset({_V.SENDING, _V.PENDING, _V.IN_DOUBT, _V.DELIVERED, _V.DEAD}),
-        _V.IN_DOUBT: frozenset({_V.SENDING, _V.DELIVERED, _V.DEAD, _V.CANCELLED}),
-        _V.DEAD: frozenset({_V.PENDING, _V.DELIVERED, _V.CANCELLED}),
+        _V.OPEN: frozenset({_V.DELIVERED, _V.DEAD, _V.CANCELLED}),
+        _V.DEAD: frozenset({_V.OPEN, _V.DELIVERED, _V.CANCELLED}),
     },
     ExceptionCase: {CaseState.OPEN: frozenset({CaseState.RESOLVED})},
     Order: {

@@ -33,6 +33,7 @@ ORDER: Final = (
     DeliveryKind.ERP,
     DeliveryKind.APPLY,
     DeliveryKind.TRANSLATE,
+    DeliveryKind.TIMER,
 )
 #: A queue that no hand came to for so long goes before all others.
 _PATIENCE_S: Final = 2.0
@@ -55,7 +56,7 @@ class Worker:
         self._kinds = [kind for kind in ORDER if kind in wanted]
         self._changed = threading.Condition()
         self._awake: dict[DeliveryKind, float] = {}  # since when it waits for a hand
-        self._rings = dict.fromkeys(self._kinds, 0)
+        self._rings: dict[DeliveryKind, int] = dict.fromkeys(self._kinds, 0)
         self._idle = 0
         self._ending = threading.Event()
         self._troubled = False

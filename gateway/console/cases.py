@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from gateway import outbox
 from gateway.console.access import row_of, show, staff, staff_page
 from gateway.console.inspection import findings_of, inspect
 from gateway.console.queue import AssignForm
@@ -70,7 +71,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         findings=findings_of(case.detail.get("findings")),
         facts=[(name.replace("_", " "), value) for name, value in case.detail.items() if name not in _PLACED],
         inspection=inspect(request, case.document) if case.document and may_see_document else None,
-        attempts=case.delivery.tries.order_by("token") if case.delivery else [],
+        attempts=outbox.tries(case.delivery) if case.delivery else [],
         history=case.history.all(),
         now=timezone.now(),
         here=request.path,

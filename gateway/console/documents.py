@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from gateway.console.access import row_of, show, staff_page
 from gateway.console.inspection import MAX_SHOWN_BYTES, PARTS, content, inspect, record_view, text_of
+from gateway.console.tries import with_tries
 from gateway.models import Document, Transmission
 
 
@@ -23,7 +24,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         title=f"{document.type.replace('_', ' ').capitalize() or 'Document'} {document.number}",
         document=document,
         inspection=inspect(request, document),
-        deliveries=document.deliveries.prefetch_related("tries").order_by("pk"),
+        deliveries=with_tries(document.deliveries.all()),
         cases=document.cases.order_by("-pk"),
     )
 

@@ -33,7 +33,9 @@ _BAR: Final = 120  #: width of a line's bar, in units of its SVG
 _TECHNICAL: Final = frozenset(
     {
         "delivery.pending",
+        "delivery.retry",
         "delivery.sending",
+        "delivery.taken",
         "delivery.delivered",
         "transmission.answered",
         "document.translated",

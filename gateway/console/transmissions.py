@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from gateway.console.access import row_of, show, staff_page
 from gateway.console.inspection import PARTS, visible
 from gateway.console.orders import facts_of
+from gateway.console.tries import with_tries
 from gateway.events import EVENTS
 from gateway.models import Event, Transmission, TransmissionState
 from gateway.pipeline import evidence
@@ -67,7 +68,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         documents=row.documents.order_by("pk")[:_MAX_BELONGINGS],
         interchanges=row.interchanges.order_by("pk")[:_MAX_BELONGINGS],
         headers=[(visible(str(name)), visible(str(value))) for name, value in row.headers.items()],
-        deliveries=row.deliveries.prefetch_related("tries").order_by("pk"),
+        deliveries=with_tries(row.deliveries.all()),
         cases=row.cases.order_by("-pk")[:_MAX_BELONGINGS],
         events=[_moment(event) for event in Event.objects.filter(transmission=row).order_by("pk")[:_MAX_EVENTS]],
         may_prove=over_as2,

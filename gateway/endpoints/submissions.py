@@ -302,9 +302,7 @@ def _business(document: Document | None) -> dict[str, Any]:
 
 #: State of the delivery → what the sender is told of it, and who acts next.
 _DELIVERY: Final = {
-    DeliveryState.PENDING: ("pending", Actor.NOBODY),
-    DeliveryState.SENDING: ("pending", Actor.NOBODY),
-    DeliveryState.IN_DOUBT: ("pending", Actor.NOBODY),
+    DeliveryState.OPEN: ("pending", Actor.NOBODY),
     DeliveryState.DELIVERED: ("delivered", Actor.NOBODY),
     DeliveryState.DEAD: ("failed", Actor.OPERATOR),
     DeliveryState.CANCELLED: ("cancelled", Actor.BUYER),

@@ -1,7 +1,7 @@
 """The rows: the truth of the gateway. Everything else may be lost and is found again from here."""
 
 from gateway.models.audit import AuditBatch, AuditKey, Checkpoint, Event, UnsealedEvent
-from gateway.models.deliveries import Attempt, Delivery, DeliveryKind, DeliveryLane, DeliveryState
+from gateway.models.deliveries import Delivery, DeliveryKind, DeliveryState
 from gateway.models.documents import Document, DocumentState
 from gateway.models.exceptions import CaseEntry, CaseState, ExceptionCase
 from gateway.models.orders import (
@@ -22,7 +22,6 @@ __all__ = [
     "Archive",
     "ArchivedRow",
     "ArchivingNow",
-    "Attempt",
     "AuditBatch",
     "AuditKey",
     "Blob",
@@ -32,7 +31,6 @@ __all__ = [
     "Checkpoint",
     "Delivery",
     "DeliveryKind",
-    "DeliveryLane",
     "DeliveryState",
     "Document",
     "DocumentState",

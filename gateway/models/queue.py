@@ -50,7 +50,7 @@ class QueueEntry(models.Model):
 
 
 class QueueLane(models.Model):
-    """Entries of one kind that share a lane are handed over one at a time, oldest first."""
+    """Entries that share a lane, all of one kind, are handed over one at a time, oldest first."""
 
     entry = models.ForeignKey(QueueEntry, models.CASCADE, related_name="lanes")
     key = models.CharField(max_length=200)
@@ -74,8 +74,12 @@ class Breaker(models.Model):
     #: Null: closed, calls go out. Else nothing is sent, but for one probe when this moment has come.
     open_until = models.DateTimeField(null=True)
     opened_at = models.DateTimeField(null=True)  #: null exactly when ``open_until`` is
-    closed_at = models.DateTimeField(null=True)  #: the last time; one that opens again soon after goes on with its pauses
-    pause_s = models.FloatField(default=0)  #: the last one, before jitter and the remote's own wish; the next is twice that
+    closed_at = models.DateTimeField(
+        null=True
+    )  #: the last time; one that opens again soon after goes on with its pauses
+    pause_s = models.FloatField(
+        default=0
+    )  #: the last one, before jitter and the remote's own wish; the next is twice that
     good_probes = models.PositiveSmallIntegerField(default=0)  #: in a row, while open
     next_retry_at = models.DateTimeField(null=True)  #: retries are budgeted: not before this moment
     last_error = models.TextField(blank=True)

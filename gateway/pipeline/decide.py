@@ -119,7 +119,8 @@ def discard(case: ExceptionCase, *, actor: str, note: str = "") -> None:
     A supplier with whom application advices are agreed on is told so, and why.
     """
     if case.document is not None and case.document.state != DocumentState.DISCARDED:
-        for delivery in case.document.deliveries.filter(state__in=[DeliveryState.PENDING, DeliveryState.DEAD]):
+        unfinished = [DeliveryState.OPEN, DeliveryState.DEAD]
+        for delivery in case.document.deliveries.filter(state__in=unfinished):
             outbox.cancel(delivery, actor=actor)
         states.advance(case.document, DocumentState.DISCARDED, actor=actor)
         advise.refuse(case.document, advise.reasons(case), now=timezone.now())
@@ -314,11 +315,12 @@ def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:
         rejected_id=rejected.message_id,
         **sealed,
     )
+    lanes = outbox.lanes_of(delivery)
     outbox.cancel(delivery, actor=actor)
     outbox.enqueue(
         DeliveryKind.PARTNER,
         f"partner:again:{again.uid}",
         transmission=again,
         document=delivery.document,
-        lanes=list(delivery.lanes.values_list("key", flat=True)),
+        lanes=lanes,
     )

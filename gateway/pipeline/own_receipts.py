@@ -19,7 +19,6 @@ from partners.profiles import Direction
 #: A captured message can be posted any number of times; its receipt goes out so often at most.
 MOST_TIMES: Final = 50
 #: It will be tried without anybody asking for it.
-_ON_ITS_WAY: Final = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ def queue_again(message: Transmission, *, to: str) -> None:
             row.save(update_fields=["evidence"])
             events.record("receipt.asked_at", transmission=message, to=to)
         times = row.deliveries.count()
-        if times >= MOST_TIMES or row.deliveries.filter(state__in=_ON_ITS_WAY).exists():
+        if times >= MOST_TIMES or row.deliveries.filter(state=DeliveryState.OPEN).exists():
             return
         # Of two repeats at once both count the same, and the second finds the key taken.
         outbox.enqueue(DeliveryKind.RECEIPT, f"receipt:{row.uid}:{times}", transmission=row)

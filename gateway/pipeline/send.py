@@ -47,10 +47,6 @@ log = logging.getLogger(__name__)
 _AGAIN: Final = frozenset({408, 425, 429})
 #: Retry-After counts up to here; a server that says next year is asked tomorrow.
 _LONGEST_PAUSE_S: Final = 24 * 3600.0
-#: A server that keeps us waiting longer before it fails hangs, and gets nothing else for so many times as long: it costs a
-#: tenth of a worker or two, whatever is waiting for it.
-_HUNG_S: Final = 1.0
-_STAND_BY: Final = 10
 _TOOK_IT: Final = "The partner's server took the receipt."
 
 
@@ -115,7 +111,7 @@ def _is_over(claim: outbox.Claim, transmission: Transmission, schedule: Sequence
             return True
         if not outbox.was_taken(claim):
             return False
-        tries = claim.delivery.attempts - 1
+        tries = claim.attempts - 1
         receipts.overdue(message, tries)
         if tries <= len(schedule):
             return False
@@ -126,7 +122,7 @@ def _is_over(claim: outbox.Claim, transmission: Transmission, schedule: Sequence
 
 def _patience(claim: outbox.Claim, terms: As2Terms, schedule: Sequence[float]) -> timedelta:
     """How long a receipt has to come: as agreed; of a message sent again at least as long as the schedule pauses."""
-    pauses = schedule[: claim.delivery.attempts - 1]
+    pauses = schedule[: claim.attempts - 1]
     return max(terms.mdn_timeout, timedelta(minutes=pauses[-1] if pauses else 0))
 
 
@@ -135,8 +131,6 @@ def _set_back(claim: outbox.Claim, setback: Setback, schedule: Sequence[float]) 
     if setback.final:
         outbox.bury(claim, setback.why)
         return False
-    if setback.hung_s > _HUNG_S:
-        outbox.hold_back(claim, timedelta(seconds=setback.hung_s * _STAND_BY))
     return outbox.retry(
         claim,
         setback.why,

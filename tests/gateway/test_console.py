@@ -16,12 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from edi_maps import canonical
-from gateway import exception_queue, order_book, states
+from gateway import exception_queue, order_book, outbox, states
 from gateway.exception_queue import REASONS
 from gateway.models import (
     Blob,
     CaseState,
     Delivery,
+    DeliveryKind,
     DeliveryState,
     Document,
     DocumentState,
@@ -34,6 +35,7 @@ from gateway.models import (
 )
 from partners.models import TradingPartner
 from partners.profiles import AckTerms
+from tests.gateway.rows import a_document
 
 #: Markup, handlers, template syntax, a breakout of every kind of quote, and an override of the writing direction.
 XSS = [
@@ -399,16 +401,25 @@ def test_replaying_reads_the_stored_bytes_again(site, case):
 
 
 def test_retrying_makes_a_dead_letter_due_again(site, partner):
-    delivery = Delivery.objects.create(key="erp:1", kind="erp", partner=partner, state=DeliveryState.DEAD)
+    delivery = dead_letter(partner)
     one = opened("erp_refused", delivery=delivery)
     site.post(reverse("console:decision", args=[one.pk, "retry"]))
     delivery.refresh_from_db()
     one.refresh_from_db()
-    assert (delivery.state, one.resolution) == (DeliveryState.PENDING, "retried")
+    assert (delivery.standing, one.resolution) == ("pending", "retried")
+
+
+def dead_letter(partner: TradingPartner) -> Delivery:
+    with transaction.atomic():
+        outbox.enqueue(DeliveryKind.ERP, "erp:1", document=a_document(partner=partner))
+    claim = outbox.claim(DeliveryKind.ERP, "one")
+    assert claim is not None
+    outbox.bury(claim, "no")
+    return claim.delivery
 
 
 def test_closing_gives_a_dead_letter_up(site, partner):
-    delivery = Delivery.objects.create(key="erp:1", kind="erp", partner=partner, state=DeliveryState.DEAD)
+    delivery = dead_letter(partner)
     one = opened("erp_refused", delivery=delivery)
     assert "given up for good" in words(site.get(reverse("console:decision", args=[one.pk, "close"])))
     site.post(reverse("console:decision", args=[one.pk, "close"]))

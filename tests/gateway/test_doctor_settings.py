@@ -46,6 +46,7 @@ WRONG = [
     ("GATEWAY_PARK_HOURS", "-1", r"GATEWAY_PARK_HOURS is -1; it must be at least 0\."),
     ("GATEWAY_POISON_AFTER", "0", r"GATEWAY_POISON_AFTER is 0; it must be at least 1\."),
     ("GATEWAY_SENDS_AT_ONCE", "two", r"GATEWAY_SENDS_AT_ONCE is 'two'; say a number\."),
+    ("GATEWAY_ERP_CALLS_AT_ONCE", "0", r"GATEWAY_ERP_CALLS_AT_ONCE is 0; it must be at least 1\."),
     ("GATEWAY_REQUESTS_PER_MINUTE", "0", r"GATEWAY_REQUESTS_PER_MINUTE is 0; it must be at least 1\."),
     ("GATEWAY_LOG_LEVEL", "loud", r"GATEWAY_LOG_LEVEL is 'loud'; say DEBUG, INFO, WARNING, ERROR or CRITICAL\."),
     ("GATEWAY_SECRET_KEY", "hush", r"GATEWAY_SECRET_KEY has 4 characters; at least 32 random ones .* Make one with: "),

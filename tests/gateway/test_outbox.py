@@ -6,12 +6,12 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from gateway import outbox, states
-from gateway.models import Attempt, Delivery, DeliveryKind, DeliveryState, Event
+from gateway.models import Breaker, Delivery, DeliveryKind, DeliveryState, EntryState, Event, QueueEntry, QueueLane
+from tests.gateway.queue_rows import due_in, lease_runs_out, make_due
 from tests.gateway.rivals import rival_claim
 from tests.gateway.rows import a_document
 
@@ -27,14 +27,6 @@ def claimed(owner: str = "one") -> outbox.Claim:
     claim = outbox.claim(DeliveryKind.APPLY, owner)
     assert claim is not None
     return claim
-
-
-def lease_runs_out(delivery: Delivery) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(lease_until=Now() - timedelta(seconds=1))
-
-
-def make_due(delivery: Delivery) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(due_at=Now() - timedelta(seconds=1))
 
 
 def test_enqueue_outside_a_transaction_is_refused():
@@ -53,10 +45,10 @@ def test_many_are_queued_at_once_in_their_order_and_each_key_once():
         outbox.enqueue_all(DeliveryKind.APPLY, work[1:])
         outbox.enqueue_all(DeliveryKind.APPLY, work)
     rows = Delivery.objects.order_by("pk")
-    assert [(row.key, row.document, row.partner_id, row.state) for row in rows] == [
+    assert [(row.key, row.document, row.partner_id, row.standing) for row in rows] == [
         (f"k{one.number}", one, one.partner_id, "pending") for one in [*documents[1:], documents[0]]
     ]
-    assert [lane.key for lane in rows[0].lanes.order_by("key")] == ["lane", "of:2"]
+    assert outbox.lanes_of(rows[0]) == ["lane", "of:2"]
     assert claimed().delivery.key == "k2"
     assert outbox.claim(DeliveryKind.APPLY, "x") is None
 
@@ -93,9 +85,10 @@ def test_a_rolled_back_transaction_rings_for_nobody_and_leaves_nothing():
 def test_a_claim_counts_the_attempt_before_the_work_begins():
     queued("k")
     claim = claimed()
-    row = Delivery.objects.get()
+    row = QueueEntry.objects.get()
     assert (row.state, row.attempts, row.token, row.owner) == ("sending", 1, claim.token, "one")
-    assert Attempt.objects.get().outcome == ""
+    [under_way] = outbox.tries(claim.delivery)
+    assert (under_way.token, under_way.owner, under_way.outcome) == (1, "one", "")
 
 
 def test_what_is_claimed_is_nobody_elses():
@@ -123,10 +116,10 @@ def test_of_two_threads_that_claim_at_once_one_wins():
 
 
 def test_an_expired_lease_is_claimable_and_in_doubt():
-    lease_runs_out(queued_and_claimed().delivery)
+    lease_runs_out(pk=queued_and_claimed().delivery.pk)
     again = claimed("two")
     assert again.doubtful
-    assert again.delivery.crashes == 1
+    assert QueueEntry.objects.get().crashes == 1
 
 
 def queued_and_claimed() -> outbox.Claim:
@@ -136,7 +129,7 @@ def queued_and_claimed() -> outbox.Claim:
 
 def test_a_worker_paused_beyond_its_lease_changes_nothing():
     late = queued_and_claimed()
-    lease_runs_out(late.delivery)
+    lease_runs_out(pk=late.delivery.pk)
     second = claimed("two")
     with pytest.raises(outbox.Fenced):
         outbox.finish(late, "late")
@@ -146,7 +139,7 @@ def test_a_worker_paused_beyond_its_lease_changes_nothing():
 
 def test_a_held_claim_is_nobody_elses_though_its_lease_has_run_out():
     claim = queued_and_claimed()
-    lease_runs_out(claim.delivery)
+    lease_runs_out(pk=claim.delivery.pk)
     with transaction.atomic():
         outbox.hold(claim)
         assert rival_claim(DeliveryKind.APPLY) is None
@@ -156,7 +149,7 @@ def test_a_held_claim_is_nobody_elses_though_its_lease_has_run_out():
 
 def test_a_hold_ends_with_its_transaction():
     claim = queued_and_claimed()
-    lease_runs_out(claim.delivery)
+    lease_runs_out(pk=claim.delivery.pk)
     with pytest.raises(RuntimeError), transaction.atomic():
         outbox.hold(claim)
         raise RuntimeError("the worker died")
@@ -165,7 +158,7 @@ def test_a_hold_ends_with_its_transaction():
 
 def test_a_claim_that_was_lost_is_not_held():
     late = queued_and_claimed()
-    lease_runs_out(late.delivery)
+    lease_runs_out(pk=late.delivery.pk)
     claimed("two")
     with pytest.raises(outbox.Fenced), transaction.atomic():
         outbox.hold(late)
@@ -183,18 +176,18 @@ def test_a_retry_waits_for_its_time():
     claim = queued_and_claimed()
     assert outbox.retry(claim, "later")
     assert outbox.claim(DeliveryKind.APPLY, "two") is None
-    make_due(claim.delivery)
+    make_due()
     assert not claimed("two").doubtful
 
 
 def test_a_retry_in_doubt_stays_in_doubt_until_it_is_settled():
     claim = queued_and_claimed()
     outbox.retry(claim, "no answer", in_doubt=True)
-    make_due(claim.delivery)
+    make_due()
     second = claimed("two")
     assert second.doubtful
     outbox.retry(second, "could not connect to look it up")
-    make_due(claim.delivery)
+    make_due()
     assert claimed("three").doubtful
 
 
@@ -202,7 +195,7 @@ def test_the_schedule_ends_in_a_dead_letter(settings):
     settings.RETRY_SCHEDULE_MIN = {"apply": [1]}
     claim = queued_and_claimed()
     assert outbox.retry(claim, "first")
-    make_due(claim.delivery)
+    make_due()
     assert not outbox.retry(claimed(), "second")
     row = Delivery.objects.get()
     assert (row.state, row.last_error) == (DeliveryState.DEAD, "second")
@@ -211,25 +204,23 @@ def test_the_schedule_ends_in_a_dead_letter(settings):
 def test_a_schedule_of_the_callers_own_replaces_that_of_the_kind():
     claim = queued_and_claimed()
     assert outbox.retry(claim, "first", schedule=(60,))
-    row = Delivery.objects.get()
-    assert timedelta(minutes=47) < row.due_at - timezone.now() < timedelta(minutes=73)
-    make_due(row)
+    assert timedelta(minutes=47) < due_in() < timedelta(minutes=73)
+    make_due()
     assert not outbox.retry(claimed(), "second", schedule=(60,))
 
 
 def test_what_was_taken_is_due_when_its_verdict_should_have_come():
     claim = queued_and_claimed()
     outbox.expect(claim, timedelta(minutes=76))
-    row = Delivery.objects.get()
-    assert row.state == DeliveryState.IN_DOUBT
-    assert timedelta(minutes=75) < row.due_at - timezone.now() < timedelta(minutes=77)
+    assert QueueEntry.objects.get().state == EntryState.IN_DOUBT
+    assert timedelta(minutes=75) < due_in() < timedelta(minutes=77)
     assert outbox.claim(DeliveryKind.APPLY, "two") is None
-    make_due(row)
+    make_due()
     second = claimed("two")
     assert second.doubtful
     assert outbox.was_taken(second)
     outbox.retry(second, "no connection")
-    make_due(row)
+    make_due()
     assert not outbox.was_taken(claimed("three"))
 
 
@@ -253,7 +244,7 @@ def test_a_verdict_from_elsewhere_leaves_a_delivery_to_the_worker_who_holds_it()
 
 def test_a_verdict_from_elsewhere_settles_what_a_dead_worker_held_and_fences_the_paused_one():
     claim = queued_and_claimed()
-    lease_runs_out(claim.delivery)
+    lease_runs_out(pk=claim.delivery.pk)
     assert outbox.conclude(Delivery.objects.get(), DeliveryState.DELIVERED, "by letter")
     with pytest.raises(outbox.Fenced):
         outbox.finish(claim)
@@ -264,9 +255,9 @@ def test_an_uncharged_retry_never_uses_up_the_schedule(settings):
     settings.RETRY_SCHEDULE_MIN = {"apply": [1]}
     queued("k")
     for _ in range(5):
-        make_due(Delivery.objects.get())
+        make_due()
         assert outbox.retry(claimed(), "closed for maintenance", charged=False)
-    assert Delivery.objects.get().attempts == 0
+    assert QueueEntry.objects.get().attempts == 0
 
 
 def test_work_that_kills_its_worker_three_times_is_buried_and_its_neighbour_goes_on():
@@ -274,7 +265,7 @@ def test_work_that_kills_its_worker_three_times_is_buried_and_its_neighbour_goes
     for _ in range(3):
         claim = claimed()
         assert claim.delivery.key == "poison"
-        lease_runs_out(claim.delivery)
+        lease_runs_out(pk=claim.delivery.pk)
     queued("neighbour")
     assert claimed().delivery.key == "neighbour"
     assert Delivery.objects.get(key="poison").state == DeliveryState.DEAD
@@ -318,7 +309,7 @@ def test_a_revived_dead_letter_keeps_its_key_and_counts_anew():
     with transaction.atomic():
         outbox.revive(dead, actor="ann")
     again = claimed()
-    assert (again.delivery.key, again.delivery.attempts) == ("k", 1)
+    assert (again.delivery.key, again.attempts) == ("k", 1)
     assert again.token > claim.token
 
 
@@ -333,17 +324,95 @@ def test_a_cancelled_dead_letter_frees_its_lane():
 
 def test_what_is_being_tried_cannot_be_cancelled():
     claim = queued_and_claimed()
-    with pytest.raises(states.IllegalMove), transaction.atomic():
+    with pytest.raises(states.StaleState), transaction.atomic():
         outbox.cancel(claim.delivery, actor="ann")
 
 
-def test_every_transition_is_in_the_log_once():
+def test_every_try_ends_once_in_the_log_and_every_token_is_there():
     claim = queued_and_claimed()
     outbox.retry(claim, "later")
-    make_due(claim.delivery)
+    make_due()
+    lease_runs_out(pk=claimed("two").delivery.pk)
+    outbox.expect(claimed("three"), timedelta(0))
+    make_due()
+    outbox.finish(claimed("four"), "ref")
+    assert [(one.token, one.outcome, one.detail) for one in outbox.tries(claim.delivery)] == [
+        (1, "retry", "later"),
+        (2, "crashed", ""),
+        (3, "taken", ""),
+        (4, "delivered", "ref"),
+    ]
+    assert [one.owner for one in outbox.tries(claim.delivery)] == ["one", "", "three", "four"]
+
+
+def test_what_is_over_leaves_nothing_in_the_queue_and_its_record_stays():
+    queued("done", "order:1")
+    outbox.finish(claimed(), "ref")
+    assert not QueueEntry.objects.exists()
+    assert not QueueLane.objects.exists()
+    row = Delivery.objects.get()
+    assert (row.state, row.result, row.attempts) == ("delivered", "ref", 1)
+    assert row.finished_at is not None
+
+
+def test_no_writer_can_open_again_what_is_over():
+    outbox.finish(queued_and_claimed())
+    with pytest.raises(DatabaseError, match="stays so"), transaction.atomic():
+        Delivery.objects.update(state="open")
+
+
+def test_what_waits_for_its_lane_is_put_aside_and_woken_by_the_one_before_it():
+    queued("first", "order:1")
+    queued("second", "order:1")
+    queued("third", "order:1")
+    outbox.set_aside()
+    assert [(row.delivery.key, row.waits) for row in QueueEntry.objects.order_by("pk")] == [
+        ("first", False),
+        ("second", True),
+        ("third", True),
+    ]
     outbox.finish(claimed())
-    names = list(Event.objects.values_list("name", flat=True))
-    assert names == ["delivery.sending", "delivery.pending", "delivery.sending", "delivery.delivered"]
+    assert claimed().delivery.key == "second"
+    assert QueueEntry.objects.get(delivery__key="third").waits
+
+
+def test_a_timers_next_turn_is_no_attempt_and_no_event():
+    queued("k")
+    for _ in range(5):
+        make_due()
+        outbox.again(claimed(), timedelta(seconds=30), "the ERP is away")
+    row = QueueEntry.objects.get()
+    assert (row.state, row.attempts, row.token) == ("pending", 0, 5)
+    assert Delivery.objects.get().last_error == "the ERP is away"
+    assert not Event.objects.exists()
+
+
+def test_nothing_goes_to_a_remote_whose_breaker_is_open_but_the_probe_of_whoever_took_it():
+    of_erp("k")
+    Breaker.objects.create(remote="erp:7", open_until=timezone.now() + timedelta(minutes=1))
+    assert outbox.claim(DeliveryKind.ERP, "one") is None
+    assert outbox.claim(DeliveryKind.ERP, "one", remote="erp:8") is None
+    assert outbox.claim(DeliveryKind.ERP, "one", remote="erp:7") is not None
+
+
+def test_one_remote_has_so_many_calls_at_once_and_others_go_on(settings):
+    settings.ERP_CALLS_AT_ONCE = 2
+    for key in "abc":
+        of_erp(key)
+    of_erp("elsewhere", remote="erp:8")
+    taken = [outbox.claim(DeliveryKind.ERP, "one") for _ in range(3)]
+    assert [one.delivery.key for one in taken if one] == ["a", "b", "elsewhere"]
+    assert outbox.claim(DeliveryKind.ERP, "one") is None
+    lease_runs_out(delivery__key="a")
+    again = outbox.claim(DeliveryKind.ERP, "one")
+    assert again is not None
+    assert again.delivery.key == "a"
+
+
+def of_erp(key: str, remote: str = "erp:7") -> None:
+    with transaction.atomic():
+        delivery = outbox.enqueue(DeliveryKind.ERP, key)
+    QueueEntry.objects.filter(pk=delivery.pk).update(remote=remote)
 
 
 def test_due_kinds_names_the_queues_that_have_work():

@@ -67,13 +67,13 @@ def _model(name: str) -> type:
 
 
 def test_no_other_module_writes_a_state():
-    """A field of a new row may be given; a row that exists is moved by ``states.advance`` alone."""
+    """A field of a new row may be given; a row that exists is moved by ``states.advance``, an entry of the queue by the outbox."""
     writes = re.compile(r"\.state\s*=[^=]|\.update\([^)]*\bstate=")
     offenders = [
         f"{file.relative_to(ROOT)}:{number}"
         for folder in ("gateway", "partners")
         for file in sorted((ROOT / folder).rglob("*.py"))
-        if file.name != "states.py" and "migrations" not in file.parts
+        if file.name not in {"states.py", "outbox.py"} and "migrations" not in file.parts
         for number, line in enumerate(file.read_text().splitlines(), 1)
         if writes.search(line) and "successor.state" not in line and "partner.state" not in line
     ]

@@ -139,7 +139,7 @@ def test_a_worker_of_some_queues_leaves_the_others(worker, consumers):
     enqueue("new")
     enqueue("to the ERP", kind=DeliveryKind.ERP)
     until(lambda: consumers.ended == ["to the ERP"], "the work done")
-    assert Delivery.objects.get(key="new").state == "pending"
+    assert Delivery.objects.get(key="new").standing == "pending"
 
 
 def test_a_hand_that_dies_is_replaced_and_its_work_is_found_by_its_lease(worker, consumers, settings):
@@ -193,7 +193,7 @@ def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_else(worker, consu
     stopping.join(10)
     assert stopped == [True]
     assert len(consumers.ended) == 1
-    assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "pending"]
+    assert sorted(row.standing for row in Delivery.objects.all()) == ["delivered", "pending"]
 
 
 def test_a_stop_does_not_wait_for_ever(worker, consumers, caplog):

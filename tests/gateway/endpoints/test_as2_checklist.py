@@ -549,7 +549,7 @@ def test_s24_an_agreed_name_that_leads_inside_is_not_connected_to(
     relay.work(DeliveryKind.RECEIPT, "test", most=1)
     assert connected == ([at] if goes_there else [])
     receipt = Delivery.objects.get(kind="receipt")
-    assert (receipt.state in {"pending", "dead"}, receipt.last_error != "") == (True, True)
+    assert (receipt.standing in {"pending", "dead"}, receipt.last_error != "") == (True, True)
 
 
 def _our_terms(acme: TradingPartner) -> As2Terms:

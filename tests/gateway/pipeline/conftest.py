@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from gateway import outbox
-from gateway.models import Blob, Delivery, DeliveryKind, ErpConnection, Transmission
+from gateway.models import Blob, DeliveryKind, ErpConnection, Transmission
 from gateway.pipeline import receive, relay, release
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
@@ -22,6 +21,7 @@ from partners.models import TradingPartner
 from partners.profiles import As2Terms, CertificateRef, Channel
 from tests.certificates import make_identity
 from tests.gateway.erp.counterpart import ReferenceProcess
+from tests.gateway.queue_rows import make_due
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +140,7 @@ def send_over_as2(partner: TradingPartner, document: bytes) -> Transmission:
     )
     with transaction.atomic():
         outbox.enqueue(DeliveryKind.PARTNER, f"partner:{row.uid}", transmission=row)
-    Delivery.objects.update(due_at=Now())
+    make_due()
     relay.work(DeliveryKind.PARTNER, "test", most=1)
     row.refresh_from_db()
     return row

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models.functions import Now
-
-from gateway.models import Delivery, DeliveryKind, Transmission
+from gateway.models import DeliveryKind, Transmission
 from gateway.pipeline import receipts, relay
 from gateway.pipeline.receive import Answer, Incoming
 from gateway.transports import as2
@@ -14,6 +12,7 @@ from partners import directory
 from partners.models import As2Link, OwnIdentity, TradingPartner
 from partners.profiles import As2Terms, Channel
 from tests.gateway.pipeline.conftest import SupplierServer
+from tests.gateway.queue_rows import make_due
 
 
 def ask_for_later_receipts(*, async_mdn: bool = True, **terms: Any) -> None:
@@ -54,13 +53,9 @@ def sent() -> Transmission:
     return Transmission.objects.exclude(format="mdn").get(direction="outbound")
 
 
-def make_due() -> None:
-    Delivery.objects.update(due_at=Now())
-
-
 def try_once(kind: DeliveryKind = DeliveryKind.PARTNER) -> None:
     make_due()
     relay.work(kind, "test", most=1)
 
 
-__all__ = ["arrive", "ask_for_later_receipts", "make_due", "mdn_of", "receipt_for", "sent", "taken", "try_once"]
+__all__ = ["arrive", "ask_for_later_receipts", "mdn_of", "receipt_for", "sent", "taken", "try_once"]

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from edi_maps import x12
@@ -25,6 +24,7 @@ from gateway.pipeline import decide, escalate, relay, release
 from partners import onboarding
 from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
+from tests.gateway.queue_rows import make_due
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +91,7 @@ def of_erp() -> Delivery:
 
 
 def again() -> None:
-    Delivery.objects.filter(kind="erp").update(due_at=Now())
+    make_due(kind="erp")
     relay.work(DeliveryKind.ERP, "test", most=1)
 
 
@@ -236,7 +236,7 @@ def test_an_order_number_of_two_companies_is_told_apart_by_the_parties_of_the_an
     take(acknowledgment("DOUBLE-1", parties=[{"role": "ship_to", "id": "PLANT-B"}]))
     drain()
     assert of_erp().company == "PLANT-B"
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
 
 
 def test_an_order_number_of_two_companies_that_nobody_names_waits_for_a_person(order, erp, take, drain):
@@ -301,9 +301,9 @@ def test_an_erp_that_did_it_and_did_not_say_so_is_asked_before_anything_is_sent_
     take(acknowledgment(order.number))
     erp.misbehave(fault, routes=["submit"])
     drain()
-    assert of_erp().state == "in_doubt"
+    assert of_erp().standing == "in_doubt"
     again()
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
     assert erp.applications(of_erp().key) == 1
     assert len(erp.requests(of_erp().key)) == 1
 
@@ -313,9 +313,9 @@ def test_an_erp_that_did_nothing_gets_it_again(order, erp, take, drain, fault):
     take(acknowledgment(order.number))
     erp.misbehave(fault, routes=["submit"])
     drain()
-    assert of_erp().state in {"pending", "in_doubt"}
+    assert of_erp().standing in {"pending", "in_doubt"}
     again()
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
     assert erp.applications(of_erp().key) == 1
 
 
@@ -329,9 +329,9 @@ def test_a_fault_of_ours_after_the_erp_took_it_is_looked_up_too(order, erp, take
     monkeypatch.setattr(relay, "_arrived_in_erp", fails_once)
     take(acknowledgment(order.number))
     drain()
-    assert of_erp().state == "in_doubt"
+    assert of_erp().standing == "in_doubt"
     again()
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
     assert len(erp.requests(of_erp().key)) == 1
 
 
@@ -340,10 +340,10 @@ def test_an_erp_that_refuses_makes_a_case_in_its_own_words_and_a_retry_ends_it(o
     erp.misbehave("reject", routes=["submit"])
     drain()
     case = ExceptionCase.objects.get()
-    assert (case.reason, of_erp().state) == ("erp_refused", "dead")
+    assert (case.reason, of_erp().standing) == ("erp_refused", "dead")
     decide.retry(case, actor="ann")
     drain()
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
     assert Document.objects.get(direction="inbound").state == "relayed"
 
 
@@ -356,7 +356,7 @@ def test_a_dead_letter_holds_the_next_document_of_its_order_and_no_other(order, 
     poll_erp()
     take(acknowledgment(other.number), message_id="m3")
     drain()
-    states = {row.document.number: row.state for row in Delivery.objects.filter(kind="erp")}
+    states = {row.document.number: row.standing for row in Delivery.objects.filter(kind="erp")}
     assert states == {order.number: "dead", "S1": "pending", other.number: "delivered"}
     decide.close(ExceptionCase.objects.get(), actor="ann")
     drain()
@@ -367,17 +367,17 @@ def test_a_stopped_connection_charges_no_attempt(order, take, drain):
     take(acknowledgment(order.number))
     ErpConnection.objects.update(active=False)
     drain()
-    assert (of_erp().state, of_erp().attempts) == ("pending", 0)
+    assert (of_erp().standing, of_erp().entry.attempts) == ("pending", 0)
 
 
 def test_an_asynchronous_erp_is_asked_until_it_has_decided(order, erp, take, drain):
     take(acknowledgment(order.number))
     erp.misbehave("later", routes=["submit"])
     drain()
-    assert of_erp().state == "in_doubt"
+    assert of_erp().standing == "in_doubt"
     erp.post_pending()
     again()
-    assert of_erp().state == "delivered"
+    assert of_erp().standing == "delivered"
     assert erp.applications(of_erp().key) == 1
 
 

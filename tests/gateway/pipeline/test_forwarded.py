@@ -6,7 +6,6 @@ import json
 from decimal import Decimal
 
 import pytest
-from django.db.models.functions import Now
 
 from edi_maps import canonical
 from gateway.endpoints import submissions
@@ -15,6 +14,7 @@ from gateway.pipeline import decide, relay
 from partners import onboarding
 from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
+from tests.gateway.queue_rows import make_due
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def of_erp() -> Delivery:
 
 
 def again() -> None:
-    Delivery.objects.filter(kind="erp").update(due_at=Now())
+    make_due(kind="erp")
     relay.work(DeliveryKind.ERP, "test", most=1)
 
 
@@ -126,9 +126,9 @@ def test_an_erp_that_took_it_and_did_not_say_so_is_asked_first(order, acme, erp,
     take(invoice("INV-1", order.number), partner=acme)
     erp.misbehave(fault, routes=["submit"])
     drain()
-    assert of_erp().state == "in_doubt"
+    assert of_erp().standing == "in_doubt"
     again()
-    assert (of_erp().state, received().state) == ("delivered", "relayed")
+    assert (of_erp().standing, received().state) == ("delivered", "relayed")
     assert len(erp.requests(of_erp().key)) == erp.applications(of_erp().key) == 1
 
 
@@ -167,7 +167,7 @@ def test_invoices_of_one_number_go_in_the_order_they_came_and_hold_no_other(orde
     take(invoice("INV-1", order.number, price="9.50", control=8), partner=acme, message_id="m2")
     take(invoice("INV-2", order.number, control=9), partner=acme, message_id="m3")
     drain()
-    states = [(row.document.number, row.state) for row in Delivery.objects.filter(kind="erp").order_by("pk")]
+    states = [(row.document.number, row.standing) for row in Delivery.objects.filter(kind="erp").order_by("pk")]
     assert states == [("INV-1", "dead"), ("INV-1", "pending"), ("INV-2", "delivered")]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection
-from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
@@ -23,6 +22,7 @@ from gateway.models import (
     Document,
     Event,
     ExceptionCase,
+    QueueEntry,
     Transmission,
 )
 from gateway.pipeline import decide, escalate, receipts, receive, relay, send
@@ -37,13 +37,13 @@ from tests.gateway.pipeline.conftest import poll_erp
 from tests.gateway.pipeline.mdns import (
     arrive,
     ask_for_later_receipts,
-    make_due,
     mdn_of,
     receipt_for,
     sent,
     taken,
     try_once,
 )
+from tests.gateway.queue_rows import due_in, lease_runs_out, make_due
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ def delivery() -> Delivery:
 
 def standing() -> tuple[str, str, str]:
     """Message, delivery, document."""
-    return sent().state, delivery().state, Document.objects.get(direction="outbound").state
+    return sent().state, delivery().standing, Document.objects.get(direction="outbound").state
 
 
 WAITING = ("sent", "in_doubt", "translated")
@@ -100,8 +100,7 @@ def test_a_message_that_was_taken_waits_for_its_receipt(order, supplier, status,
     assert sent().answer_status == status
     [(asked, _)] = supplier.received
     assert asked["Receipt-Delivery-Option"] == "https://as2.plant.example/as2"
-    due_in = delivery().due_at - timezone.now()
-    assert timedelta(minutes=75) < due_in <= timedelta(minutes=76)
+    assert timedelta(minutes=75) < due_in(pk=delivery().pk) <= timedelta(minutes=76)
     assert outbox.claim(DeliveryKind.PARTNER, "another") is None
 
 
@@ -177,7 +176,7 @@ def test_the_next_revision_waits_for_the_receipt_of_the_first(order, erp, suppli
     arrive(mdn_of(supplier))
     relay.work(DeliveryKind.PARTNER, "test")
     assert len(supplier.received) == 2
-    assert [row.state for row in Delivery.objects.order_by("pk")] == ["delivered", "in_doubt"]
+    assert [row.standing for row in Delivery.objects.order_by("pk")] == ["delivered", "in_doubt"]
 
 
 # ------------------------------------------------------------------------------------------------------------ a "no"
@@ -239,7 +238,7 @@ def test_resends_keep_the_time_agreed_and_the_pauses_of_the_schedule(order, supp
     waits = []
     for _ in range(5):
         try_once()
-        waits.append(round((delivery().due_at - timezone.now()).total_seconds() / 60))
+        waits.append(round(due_in(pk=delivery().pk).total_seconds() / 60))
     assert waits == [30, 30, 30, 40, 80]
 
 
@@ -271,7 +270,7 @@ def test_a_receipt_that_comes_after_giving_up_counts_and_frees_the_lane(order, e
     make_due()
     relay.work(DeliveryKind.PARTNER, "test")
     second.refresh_from_db()
-    assert second.state == "in_doubt"
+    assert second.standing == "in_doubt"
 
 
 def test_a_rejection_that_comes_after_giving_up_is_a_case_of_its_own(order, supplier):
@@ -360,11 +359,11 @@ def altered(supplier: Any) -> as2.Mdn:
 @pytest.mark.parametrize("make", [without_mic, signed_by_a_stranger, unsigned, altered])
 def test_a_receipt_that_proves_nothing_changes_nothing_and_the_message_goes_on_waiting(order, supplier, make):
     try_once()
-    due = delivery().due_at
+    due = delivery().entry.due_at
     mdn = make(supplier)
     answer = arrive(mdn)
     assert standing() == WAITING
-    assert delivery().due_at == due
+    assert delivery().entry.due_at == due
     [kept] = mdns()
     assert (kept.state, kept.about, kept.raw.content) == ("refused", sent(), mdn.body)
     [case] = ExceptionCase.objects.all()
@@ -515,7 +514,7 @@ def test_a_receipt_that_comes_before_our_post_returns_counts_whatever_the_answer
     try_once()
     assert standing() == ARRIVED
     assert len(mdns()) == 1
-    assert list(delivery().tries.values_list("outcome", flat=True)) == ["delivered"]
+    assert [one.outcome for one in outbox.tries(delivery())] == ["delivered"]
     escalate.sweep(now=timezone.now())
     assert cases() == []
 
@@ -590,7 +589,7 @@ def test_when_the_worker_died_the_next_one_finds_the_receipt_and_sends_nothing(o
         patched.setattr(send, "post", posts_and_dies)
         relay.handle(claim, now=timezone.now())
     assert standing() == ("receipted", "sending", "relayed")
-    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+    lease_runs_out()
     relay.work(DeliveryKind.PARTNER, "the next")
     assert standing() == ARRIVED
     assert len(supplier.received) == 1
@@ -598,12 +597,12 @@ def test_when_the_worker_died_the_next_one_finds_the_receipt_and_sends_nothing(o
 
 def test_a_receipt_that_came_while_the_last_worker_was_dying_leaves_no_dead_letter(order, supplier):
     try_once()
-    Delivery.objects.update(crashes=settings.POISON_AFTER - 1)
     make_due()
     assert outbox.claim(DeliveryKind.PARTNER, "dies") is not None
+    QueueEntry.objects.update(crashes=settings.POISON_AFTER - 1)
     arrive(mdn_of(supplier))
     assert standing() == ("receipted", "sending", "relayed")
-    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+    lease_runs_out()
     assert outbox.claim(DeliveryKind.PARTNER, "the next") is None
     assert escalate.sweep(now=timezone.now()) == 0
     assert standing() == ARRIVED
@@ -613,7 +612,7 @@ def test_a_receipt_that_came_while_the_last_worker_was_dying_leaves_no_dead_lett
 @pytest.mark.django_db(transaction=True)
 def test_a_receipt_settles_what_a_dead_worker_held_and_the_paused_worker_changes_nothing(order, supplier):
     def slow(headers, body):
-        Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+        lease_runs_out()
         connection.close()
         in_a_thread(lambda: arrive(mdn_of(supplier)))
         return 500, {}, b""

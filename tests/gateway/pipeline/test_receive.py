@@ -206,10 +206,8 @@ def test_a_refused_message_has_its_receipt_queued_too(castra):
     assert Delivery.objects.get().transmission.about == row
 
 
-@pytest.mark.parametrize("state", ["pending", "sending", "in_doubt"])
-def test_a_repeat_does_not_double_a_receipt_on_its_way(state, castra):
+def test_a_repeat_does_not_double_a_receipt_on_its_way(castra):
     _receive(_asking(castra))
-    Delivery.objects.filter(kind="receipt").update(state=state)
     assert _receive(_asking(castra)).repeated
     assert Delivery.objects.filter(kind="receipt").count() == 1
 
@@ -218,7 +216,7 @@ def test_a_repeat_does_not_double_a_receipt_on_its_way(state, castra):
 def test_a_repeat_queues_the_same_receipt_when_it_was_sent_or_given_up(state, castra):
     _receive(_asking(castra))
     for tries in (2, 3):
-        Delivery.objects.filter(kind="receipt").update(state=state)
+        Delivery.objects.filter(kind="receipt", state="open").update(state=state)
         _receive(_asking(castra))
         assert Delivery.objects.filter(kind="receipt").count() == tries
     assert Transmission.objects.filter(format="mdn").count() == 1
@@ -228,7 +226,7 @@ def test_a_captured_message_does_not_send_its_receipt_for_ever(castra, monkeypat
     monkeypatch.setattr(own_receipts, "MOST_TIMES", 3)
     for _ in range(5):
         _receive(_asking(castra))
-        Delivery.objects.filter(kind="receipt").update(state="delivered")
+        Delivery.objects.filter(kind="receipt", state="open").update(state="delivered")
     assert Delivery.objects.filter(kind="receipt").count() == 3
 
 

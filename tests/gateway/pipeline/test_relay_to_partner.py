@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.db.models.functions import Now
 
 from gateway.models import Delivery, DeliveryKind, Document, ExceptionCase, Transmission
 from gateway.pipeline import decide, escalate, relay
 from gateway.transports import as2
 from tests.gateway.pipeline.conftest import poll_erp
+from tests.gateway.queue_rows import make_due
 
 pytestmark = pytest.mark.django_db
 
@@ -23,10 +23,6 @@ def order(connection, erp, acme):
 
 def sent() -> Transmission:
     return Transmission.objects.get(direction="outbound")
-
-
-def make_due() -> None:
-    Delivery.objects.update(due_at=Now())
 
 
 def try_once() -> None:
@@ -50,7 +46,7 @@ def test_a_lost_answer_is_followed_by_the_very_same_bytes(order, supplier):
     processed = supplier.answer
     supplier.answer = lambda headers, body: None
     try_once()
-    assert Delivery.objects.get().state == "in_doubt"
+    assert Delivery.objects.get().standing == "in_doubt"
     supplier.answer = processed
     try_once()
     (first_headers, first_body), (again_headers, again_body) = supplier.received
@@ -63,7 +59,7 @@ def test_a_lost_answer_is_followed_by_the_very_same_bytes(order, supplier):
 def test_a_server_that_is_busy_is_tried_again(order, supplier, status):
     supplier.answer = lambda headers, body: (status, {}, b"")
     try_once()
-    assert Delivery.objects.get().state in {"pending", "in_doubt"}
+    assert Delivery.objects.get().standing in {"pending", "in_doubt"}
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 413])
@@ -71,7 +67,7 @@ def test_a_server_that_refuses_makes_a_dead_letter_and_a_case(order, supplier, s
     supplier.answer = lambda headers, body: (status, {"Location": "http://127.0.0.1:1/"}, b"")
     try_once()
     escalate.sweep(now=sent().at)
-    assert Delivery.objects.get().state == "dead"
+    assert Delivery.objects.get().standing == "dead"
     assert str(status) in ExceptionCase.objects.get().summary
 
 
@@ -82,14 +78,14 @@ def test_a_partner_that_is_down_is_tried_again_on_the_schedule(order, supplier, 
     for _ in range(3):
         try_once()
     escalate.sweep(now=sent().at)
-    assert Delivery.objects.get().state == "dead"
+    assert Delivery.objects.get().standing == "dead"
     assert ExceptionCase.objects.get().reason == "partner_unreachable"
 
 
 def test_success_without_a_receipt_is_not_delivered(order, supplier):
     supplier.answer = lambda headers, body: (200, {"Content-Type": "text/html"}, b"<p>thank you")
     try_once()
-    assert Delivery.objects.get().state == "in_doubt"
+    assert Delivery.objects.get().standing == "in_doubt"
     assert sent().state == "prepared"
 
 
@@ -131,7 +127,7 @@ def test_a_receipt_for_another_message_changes_nothing(order, supplier):
     supplier.answer = foreign
     try_once()
     assert sent().state == "prepared"
-    assert Delivery.objects.get().state == "in_doubt"
+    assert Delivery.objects.get().standing == "in_doubt"
 
 
 def test_a_second_revision_waits_for_the_first(order, erp, supplier):
@@ -141,4 +137,4 @@ def test_a_second_revision_waits_for_the_first(order, erp, supplier):
     make_due()
     relay.work(DeliveryKind.PARTNER, "test")
     first, second = Delivery.objects.order_by("pk")
-    assert (first.attempts, second.attempts) == (1, 0)
+    assert (first.entry.attempts, second.entry.attempts) == (1, 0)

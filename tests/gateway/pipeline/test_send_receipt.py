@@ -6,7 +6,6 @@ import base64
 from typing import Any
 
 import pytest
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from gateway.models import Delivery, DeliveryKind, Event, ExceptionCase, Transmission
@@ -19,6 +18,7 @@ from partners.models import As2Link
 from partners.profiles import Channel
 from tests.gateway.pipeline.conftest import SupplierServer
 from tests.gateway.pipeline.mdns import try_once
+from tests.gateway.queue_rows import lease_runs_out
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +87,7 @@ def test_it_arrives_as_it_was_signed_and_its_partner_believes_it(owed, supplier,
     assert body == mdn.raw.content
     verdict = as2.read_mdn(headers, body, message_id=MESSAGE_ID, digests=theirs.digests, terms=supplier.terms).verdict
     assert verdict is as2.Verdict.DELIVERED
-    assert (mdn_row().state, mdn_row().answer_status, delivery().state) == ("sent", 200, "delivered")
+    assert (mdn_row().state, mdn_row().answer_status, delivery().standing) == ("sent", 200, "delivered")
     assert Event.objects.get(name="receipt.sent").transmission == mdn.about
 
 
@@ -133,7 +133,7 @@ def test_an_address_nobody_agreed_on_gets_nothing_and_makes_a_case(owed, supplie
     owed(spell(supplier.url))
     try_receipt()
     assert supplier.received == []
-    assert (mdn_row().state, delivery().state) == ("prepared", "dead")
+    assert (mdn_row().state, delivery().standing) == ("prepared", "dead")
     assert ExceptionCase.objects.get().reason == "receipt_undeliverable"
     escalate.sweep(now=timezone.now())
     assert ExceptionCase.objects.count() == 1
@@ -148,7 +148,7 @@ def test_an_address_that_is_agreed_no_longer_gets_no_further_try(owed, supplier)
     As2Link.objects.update(receipt_origins="")
     try_receipt()
     assert len(supplier.received) == 1
-    assert delivery().state == "dead"
+    assert delivery().standing == "dead"
 
 
 def test_an_agreed_name_that_leads_into_our_network_gets_nothing(owed, supplier):
@@ -156,7 +156,7 @@ def test_an_agreed_name_that_leads_into_our_network_gets_nothing(owed, supplier)
     owed(supplier.url)
     try_receipt()
     assert supplier.received == []
-    assert delivery().state == "dead"
+    assert delivery().standing == "dead"
     why = ExceptionCase.objects.get(reason="receipt_undeliverable").detail["why"]
     assert "127.0.0.1" in why
     assert "in a network of ours, tick that at the AS2 link" in why
@@ -167,7 +167,7 @@ def test_a_redirect_is_not_followed(owed, supplier):
     supplier.answer = lambda *_: (307, {"Location": supplier.url + "/elsewhere"}, b"")
     try_receipt()
     assert len(supplier.received) == 1
-    assert delivery().state == "dead"
+    assert delivery().standing == "dead"
     assert "/elsewhere" in ExceptionCase.objects.get().detail["why"]
 
 
@@ -176,7 +176,7 @@ def test_any_success_will_do(owed, supplier, status):
     owed(supplier.url)
     supplier.answer = lambda *_: (status, {}, b"")
     try_receipt()
-    assert (mdn_row().state, delivery().state) == ("sent", "delivered")
+    assert (mdn_row().state, delivery().standing) == ("sent", "delivered")
 
 
 @pytest.mark.parametrize("answer", [(503, {}, b""), (429, {}, b""), None])
@@ -184,7 +184,7 @@ def test_a_server_that_is_busy_gets_the_same_bytes_later(owed, supplier, answer)
     mdn = owed(supplier.url)
     supplier.answer = lambda *_: answer
     try_receipt()
-    assert delivery().state in {"pending", "in_doubt"}
+    assert delivery().standing in {"pending", "in_doubt"}
     supplier.answer = lambda *_: (200, {}, b"")
     try_receipt()
     assert [body for _, body in supplier.received] == [mdn.raw.content] * 2
@@ -198,12 +198,12 @@ def test_when_every_try_failed_a_person_is_told_and_may_try_again(owed, supplier
     try_receipt()
     try_receipt()
     case = ExceptionCase.objects.get()
-    assert (case.reason, case.delivery, delivery().state) == ("receipt_undeliverable", delivery(), "dead")
+    assert (case.reason, case.delivery, delivery().standing) == ("receipt_undeliverable", delivery(), "dead")
     assert MESSAGE_ID in case.summary
     supplier.answer = lambda *_: (200, {}, b"")
     decide.retry(case, actor="ann")
     try_receipt()
-    assert (mdn_row().state, delivery().state) == ("sent", "delivered")
+    assert (mdn_row().state, delivery().standing) == ("sent", "delivered")
 
 
 def repeat(theirs: as2.Outgoing, acme: Any, to: str) -> None:
@@ -248,7 +248,7 @@ def test_a_worker_that_died_after_the_post_sends_the_same_once_more(owed, suppli
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(send, "post", posts_and_dies)
         try_receipt()
-    Delivery.objects.filter(kind="receipt").update(lease_until=Now())
+    lease_runs_out(kind="receipt")
     try_receipt()
     assert [body for _, body in supplier.received] == [mdn.raw.content] * 2
-    assert delivery().state == "delivered"
+    assert delivery().standing == "delivered"
