@@ -170,7 +170,7 @@ class TradingPartnerAdmin(admin.ModelAdmin):
     ]
     fieldsets = [
         (None, {"fields": ["code", "name", "state", "still_missing"]}),
-        ("Notes", {"fields": ["notes"]}),
+        ("Notes and retention", {"fields": ["notes", "keep_months"]}),
         ("History", {"fields": [("created_at", "updated_at")], "classes": ["collapse"]}),
     ]
 

@@ -8,6 +8,8 @@ from datetime import date, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, models, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from gateway import archives, audit
@@ -28,9 +30,10 @@ from gateway.models import (
 )
 from gateway.pipeline import receive
 from partners import onboarding
-from partners.models import TradingPartner
+from partners.models import ApiKey, TradingPartner
 from tests.gateway.pipeline.conftest import poll_erp
 from tests.gateway.pipeline.test_answers import acknowledgment
+from tests.gateway.rows import a_partner
 
 pytestmark = pytest.mark.django_db
 
@@ -413,3 +416,54 @@ def test_the_command_archives_lists_shows_and_restores(done, capsys):
 def test_what_the_command_cannot_do_it_says(db, arguments):
     with pytest.raises(CommandError):
         call_command("archive", *arguments)
+
+
+# -- what a person sees of it
+
+
+@pytest.mark.parametrize(
+    ("page", "model"),
+    [("transmission", Transmission), ("document", Document), ("order", Order), ("annotated", Document)],
+)
+def test_the_page_of_what_left_says_where_it_is(done, admin_client, page, model):
+    pk = model.objects.earliest("pk").pk
+    address = reverse(f"console:{page}", args=[pk])
+    assert admin_client.get(address).status_code in (200, 404)
+    [archive] = leave_now().archives
+    answer = admin_client.get(address)
+    assert answer.status_code == 410
+    assert f"manage.py archive restore {archive.pk}" in answer.content.decode()
+    assert admin_client.get(reverse(f"console:{page}", args=[pk + 999])).status_code == 404
+
+
+def test_the_admin_says_where_it_is(done, admin_client):
+    pk = Transmission.objects.earliest("pk").pk
+    [archive] = leave_now().archives
+    answer = admin_client.get(reverse("admin:gateway_transmission_change", args=[pk]), follow=True)
+    assert f"is in archive {archive.pk}" in answer.content.decode()
+    assert admin_client.get(reverse("admin:gateway_archive_change", args=[archive.pk])).status_code == 200
+
+
+def test_an_order_that_stays_says_where_its_documents_are(done, admin_client):
+    LegalHold.objects.create(order=done, reason="r", placed_by="ann")
+    [archive] = [
+        *leave_now().archives,
+        *[Archive.objects.create(partner=done.partner, month=TOMORROW, sha256="0" * 64, size_bytes=1, events=b"")],
+    ]
+    ArchivedRow.objects.create(archive=archive, model="document", row_id=1, order_id=done.pk)
+    answer = admin_client.get(reverse("console:order", args=[done.pk]))
+    assert f"are in archive {archive.pk}" in answer.content.decode()
+
+
+def test_a_supplier_is_told_that_it_is_archived_and_a_stranger_is_not(done):
+    order, submission = done.uid, Transmission.objects.earliest("pk").uid
+    key, other = (ApiKey(partner=partner, label="t", env="live") for partner in (done.partner, a_partner("OTHER")))
+    secret, strange = key.new_secret(), other.new_secret()
+    key.save()
+    other.save()
+    [archive] = leave_now().archives
+    for address in (f"/v1/purchase-orders/{order}", f"/v1/submissions/{submission}"):
+        told = Client().get(address, headers={"Authorization": f"Bearer {secret}"})
+        assert (told.status_code, told.json()["type"]) == (410, "/problems/archived")
+        assert f"archive {archive.pk}" in told.json()["detail"]
+        assert Client().get(address, headers={"Authorization": f"Bearer {strange}"}).status_code == 404
