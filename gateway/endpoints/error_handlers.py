@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,8 +17,6 @@ from rest_framework.response import Response
 from gateway.blob_store import StoreError
 from gateway.endpoints import observed
 from gateway.endpoints.problems import CONTENT_TYPE, Problem
-
-log = logging.getLogger(__name__)
 
 #: Below these, whoever asks is a program and gets a problem document, even where no view answers.
 MACHINE_PATHS: Final = ("/as2", "/v1/", "/portal-json/", "/healthz", "/readyz")
@@ -60,7 +57,7 @@ def _foreseen(exc: Exception) -> Problem | None:
             "unavailable", "The database does not take anything.", headers={"Retry-After": str(RETRY_AFTER_S)}
         )
     if isinstance(exc, StoreError):
-        log.error("%s", exc)  # the caller is not told where we keep things
+        # Where we keep things is for the log only.
         return Problem("unavailable", "Nothing can be kept, or read.", headers={"Retry-After": str(RETRY_AFTER_S)})
     if isinstance(exc, (Http404, exceptions.NotFound)):
         return Problem("not-found", "There is nothing at this address for you.")
