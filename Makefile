@@ -2,7 +2,8 @@
 # make demo  the main job, for real, on this machine; stays up until Ctrl-C   (ARGS=--exit ends after the story)
 # make test  the whole suite; PostgreSQL and a broker too where DATABASE_URL / GATEWAY_BROKER_URL name them
 # make lock  after a change of requirements*.txt: every version, with the hashes of all its files, into requirements*.lock
-# make check format, lint, types, import contracts, guides and map sheets, migrations, settings
+# make audit known vulnerabilities of what is locked; says so where it cannot ask
+# make check format, lint, types, import contracts, secrets, guides and map sheets, migrations, settings
 # make fuzz  20,000 damaged documents read by us and by pyx12; every difference must have a name      (ARGS="--count 1000 --seed 2")
 # make interop  our AS2 and four other implementations, row by row; two of them are installed under var/interop for it
 # make faults  kills, pauses, crashes and lies of the other sides; what was promised is compared, as sets  (ARGS=--nightly: five times that)
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: env lock demo test check fuzz interop interop-env faults bench
+.PHONY: env lock audit demo test check fuzz interop interop-env faults bench
 
 env: .venv/made
 
@@ -36,6 +37,9 @@ lock: $(UV)
 	@$(COMPILE) -c requirements-dev.lock -o requirements-s3.lock requirements.txt requirements-s3.txt
 	@$(COMPILE) -c requirements-dev.lock -o requirements.lock requirements.txt
 
+audit: env
+	@$(BIN)/python -m tests.supply.audit
+
 demo: env
 	@$(BIN)/python manage.py demo $(ARGS)
 
@@ -47,6 +51,8 @@ check: env
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.supply.lint
+	@$(BIN)/python -m tests.supply.secret_scan
 	@$(BIN)/python -m edi_maps.x12.guides.lint
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@GATEWAY_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
