@@ -65,7 +65,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     # -- counted by each process
     "gateway_tries_total": Metric(
-        help="Tries by queue and how they ended: delivered, taken, retry, in_doubt, dead, ….",
+        help="Tries by queue and how they ended: delivered, taken, retry, in_doubt, dead, crashed; of timers again, failed.",
         labels=("queue", "outcome"),
         kind="counter",
     ),

@@ -395,6 +395,11 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
+def _with_its_error(record: logging.LogRecord) -> bool:
+    """An answer of 500 or more that is given on purpose is told by whoever gives it, and counted: Django need not."""
+    return record.exc_info is not None
+
+
 LOG_LEVEL = os.environ.get("GATEWAY_LOG_LEVEL", "INFO")
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"GATEWAY_LOG_LEVEL is {LOG_LEVEL!r}; say DEBUG, INFO, WARNING, ERROR or CRITICAL.")
@@ -406,7 +411,10 @@ if LOG_FORMAT not in {"json", "line"}:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"in_one_line": {"()": "django.utils.log.CallbackFilter", "callback": _in_one_line}},
+    "filters": {
+        "in_one_line": {"()": "django.utils.log.CallbackFilter", "callback": _in_one_line},
+        "with_its_error": {"()": "django.utils.log.CallbackFilter", "callback": _with_its_error},
+    },
     "formatters": {"json": {"()": "gateway.logs.Json"}, "line": {"()": "gateway.logs.Line"}},
     "handlers": {"console": {"()": "gateway.logs.Unhurried", "formatter": LOG_FORMAT}},
     # GATEWAY_LOG_LEVEL is for what we write. What others write below WARNING (bodies, headers with credentials, statements
@@ -417,7 +425,7 @@ LOGGING = {
         "pyx12": {"level": "CRITICAL"},
         "pyas2lib": {"level": "CRITICAL"},  # at ERROR it writes tracebacks
         "django": {"handlers": [], "level": "WARNING"},  # its own handler would mail local variables
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["with_its_error"]},
         "django.security.DisallowedHost": {"filters": ["in_one_line"]},
     },
 }
