@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import update_wrapper
 from http import HTTPStatus
@@ -15,7 +16,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from gateway import archives
+from gateway.blob_store import StoreError
 from gateway.models import Archive
+
+log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _View = Callable[Concatenate[HttpRequest, _P], HttpResponse]
@@ -49,6 +53,15 @@ def staff_page(permission: str) -> Callable[[_View[_P]], _View[_P]]:
                     title=f"{left.what.capitalize()} is archived",
                     status=HTTPStatus.GONE,
                     archive=left.archive,
+                )
+            except StoreError as error:
+                log.error("a page cannot be shown: %s", error)
+                return show(
+                    request,
+                    "console/unreadable.html",
+                    title="What is stored cannot be read",
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                    why=str(error),
                 )
 
         page: _View[_P] = admin.site.admin_view(guarded)

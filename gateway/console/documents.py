@@ -39,7 +39,7 @@ def message(request: HttpRequest, pk: int, part: str) -> HttpResponse:
         title=f"Transmission {transmission.pk}, {PARTS[part]}",
         transmission=transmission,
         part=part,
-        parts=[(name, words) for name, words in PARTS.items() if content(transmission, name) is not None],
+        parts=[(name, words) for name, words in PARTS.items() if getattr(transmission, name) is not None],
         text=text_of(data),
         size_bytes=len(data),
         cut=len(data) > MAX_SHOWN_BYTES,

@@ -110,6 +110,19 @@ def test_the_proof_is_worked_out_when_it_is_asked_for(site, ours) -> None:
     assert "these have not: covered" in page
 
 
+def test_bytes_that_cannot_be_read_are_named_on_the_page_that_asks_for_them(site, theirs) -> None:
+    row = theirs()
+    overwrite(row.payload_id, b"altered")
+    for address in (
+        reverse("console:message", args=[row.pk, "payload"]),
+        reverse("console:download", args=[row.pk, "payload"]),
+    ):
+        answer = site.get(address)
+        assert answer.status_code == 503
+        assert f"blob {row.payload_id} in " in answer.content.decode()
+    assert Event.objects.filter(name="payload.viewed").count() == 0
+
+
 def test_a_certificate_that_is_in_no_row_any_more_is_named_by_its_fingerprint(site, theirs, their_key) -> None:
     row = theirs()
     Certificate.objects.filter(fingerprint=their_key.fingerprint).delete()
