@@ -7,8 +7,10 @@ ages are by the database's clock, so machines whose clocks differ agree.
 from __future__ import annotations
 
 import os
+import threading
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,11 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from gateway.models import Heartbeat
 
+#: Seconds between the beats of a loop that turns faster than that.
+EVERY_S: Final = 5.0
 #: A loop that missed so many of its intervals is silent.
 MISSED: Final = 3
 #: A silent loop is forgotten after this, unless it is the last of its kind: processes of machines that are gone.
@@ -73,6 +78,33 @@ def beat(loop: str, every_s: float, detail: Mapping[str, Any] | None = None) -> 
     if first:
         _known.add(name)
         _bury_the_dead(loop)
+
+
+class Pulse:
+    """A thread that beats for a part of this process that has no loop of its own to beat in."""
+
+    def __init__(self, loop: str, detail: Mapping[str, Any] | None = None) -> None:
+        self._loop, self._detail = loop, detail
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"pulse of {loop}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join(EVERY_S)
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._end.wait(pause_s):
+            pause_s = EVERY_S
+            close_old_connections()
+            with suppress(DatabaseError):  # who asks for the beat sees that it is missing
+                beat(self._loop, EVERY_S, self._detail)
+        with suppress(DatabaseError):
+            gone(self._loop)
+        connection.close()
 
 
 def gone(loop: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from django.conf import settings
 from django.db import connection
 
-from gateway import doctor, web_server
+from gateway import doctor, heartbeats, web_server
 from gateway.bell import has_broker
 from gateway.doctor import Role
 from gateway.ear import Ear
@@ -68,12 +68,15 @@ class Web:
         self._server = web_server.create(application, host=host, port=port, threads=threads)
         self.port: int = self._server.effective_port
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+        self._pulse = heartbeats.Pulse("web", {"port": self.port, "threads": threads})
 
     def start(self) -> None:
         self._thread.start()
+        self._pulse.start()
 
     def stop(self) -> None:
         """Accept nothing else, answer what is being answered."""
+        self._pulse.stop()
         self._server.close()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_ANSWERED_S)
 

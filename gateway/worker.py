@@ -13,13 +13,14 @@ import random
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.utils import timezone
 
-from gateway import outbox
+from gateway import heartbeats, outbox
 from gateway.bell import bell
 from gateway.models import DeliveryKind
 from gateway.pipeline import escalate, relay, release
@@ -60,6 +61,7 @@ class Worker:
         self._idle = 0
         self._ending = threading.Event()
         self._troubled = False
+        self._beat_due = 0.0
         self._hands: list[threading.Thread] = []
         self._poll = threading.Thread(target=self._look_again_and_again, name="poll", daemon=True)
 
@@ -177,17 +179,27 @@ class Worker:
                 self._look()
             except Exception as error:  # noqa: BLE001  # the outer edge of this thread: logged, and it looks again
                 self._report(error)
+        with suppress(DatabaseError):
+            heartbeats.gone("worker")
         connections.close_all()
 
     def _look(self) -> None:
         self._fill_up()
         close_old_connections()
+        self._beat()
         now = timezone.now()
         release.poll_all(now=now)
         escalate.sweep(now=now)
         for kind in outbox.due_kinds():
             self.wake(kind)
         self._recovered()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now >= self._beat_due:
+            every_s = max(heartbeats.EVERY_S, settings.POLL_S * 1.2)
+            heartbeats.beat("worker", every_s, {"hands": self._count, "idle": self._idle})
+            self._beat_due = now + heartbeats.EVERY_S
 
     # -- the database
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from gateway import heartbeats
 from gateway.models import Heartbeat
+from tests.acceptance.world import until
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +91,13 @@ def test_what_was_silent_for_an_hour_is_forgotten_but_for_the_last_of_its_kind()
     an_old_row("web@a:2", quiet_s=9000, loop="web")
     assert heartbeats.forget() == 2
     assert [one.name for one in heartbeats.all_beats()] == ["web@a:2", "worker@c:1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_part_without_a_loop_has_a_pulse_until_it_stops() -> None:
+    pulse = heartbeats.Pulse("web", {"threads": 8})
+    pulse.start()
+    until(lambda: heartbeats.all_beats(), "its first beat", within_s=10)
+    assert heartbeats.all_beats()[0].detail == {"threads": 8}
+    pulse.stop()
+    assert heartbeats.all_beats() == []

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from gateway import metrics
 from gateway.doctor import Role
 from gateway.models import DeliveryKind
 from gateway.server import announce, workers
@@ -20,6 +21,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--hands", type=int, help=f"pieces of work done at the same time (default: GATEWAY_HANDS, {settings.HANDS})"
         )
+        parser.add_argument("--metrics-port", type=int, help="show what this process counts at /metrics of this port")
+        parser.add_argument(
+            "--metrics-host",
+            default="127.0.0.1",
+            help="address for it, that only Prometheus reaches (default: this machine)",
+        )
         parser.add_argument("--queues", help=f"by commas, of: {', '.join(DeliveryKind)} (default: all)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,6 +35,9 @@ class Command(BaseCommand):
             raise CommandError(f"--hands is {hands}; it must be at least 1.")
         for line in announce(Role.WORKER):
             self.stdout.write(line)
+        if options["metrics_port"] is not None:
+            port = metrics.serve(options["metrics_port"], options["metrics_host"])
+            self.stdout.write(f"Metrics on http://{options['metrics_host']}:{port}/metrics")
         process = workers(hands=hands, kinds=_kinds(options["queues"]))
         process.end_on_signals()
         process.start()
