@@ -101,7 +101,7 @@ def advance(
         setattr(row, name, also[name])
     if computed:
         row.refresh_from_db(fields=computed)
-    sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission | Document) else {}
+    sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission | Document | Delivery) else {}
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **sealed, **(note or {}))
 
 

@@ -23,6 +23,13 @@ def blobs_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def checkpoints_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "CHECKPOINTS_FILE", tmp_path_factory.mktemp("audit") / "checkpoints.jsonl")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def lines_are_written_before_the_test_ends() -> Iterator[None]:
     yield

@@ -10,5 +10,18 @@
 
 from gateway.audit.chain import digest_of, leaf_of, leaves_of, returned, seal, seal_all
 from gateway.audit.checkpoints import checkpoint, rotate_key
+from gateway.audit.verify import Fault, Outcome, verify
 
-__all__ = ["checkpoint", "digest_of", "leaf_of", "leaves_of", "returned", "rotate_key", "seal", "seal_all"]
+__all__ = [
+    "Fault",
+    "Outcome",
+    "checkpoint",
+    "digest_of",
+    "leaf_of",
+    "leaves_of",
+    "returned",
+    "rotate_key",
+    "seal",
+    "seal_all",
+    "verify",
+]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +30,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from gateway.models import AuditBatch, AuditKey, Checkpoint
+
+#: Bytes; ours have some 350.
+_LONGEST_LINE: Final = 4096
 
 
 def checkpoint(now: datetime | None = None) -> Checkpoint | None:
@@ -144,18 +147,20 @@ def _public_pem(private: Ed25519PrivateKey) -> str:
 def _last_line(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
+            file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
             return file.read().rpartition(b"\n")[0].rpartition(b"\n")[2].decode("ascii", "replace")
     except FileNotFoundError:
         return ""
 
 
 def _append(path: Path, text: str) -> None:
-    """Add one line and have it on the disk. A line that was cut off by a crash is left behind as it is."""
+    """Add one line and have it on the disk. What a crash left of one is taken away: it was never promised to anybody."""
     with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            text = text if file.read(1) == b"\n" else f"\n{text}"
+        whole = file.tell()
+        file.seek(max(0, whole - _LONGEST_LINE))
+        end = file.read()
+        if end and not end.endswith(b"\n"):
+            file.truncate(whole - len(end) + end.rfind(b"\n") + 1)
         file.write(f"{text}\n".encode())
         file.flush()
         os.fsync(file.fileno())

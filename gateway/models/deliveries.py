@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
+
+from gateway.models.seals import seal_of
 
 
 class DeliveryKind(StrEnum):
@@ -43,11 +46,28 @@ class Delivery(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 
+    #: What was handed to whom under which key, and the reference the consumer gave for it.
+    SEALED: ClassVar = (
+        "key",
+        "kind",
+        "transmission_id",
+        "document_id",
+        "partner_id",
+        "connection_id",
+        "company",
+        "result",
+        "created_at",
+    )
+
     class Meta:
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
         return f"{self.kind} delivery {self.pk}"
+
+    def seal(self) -> str:
+        """The seal the audit trail notes with every state."""
+        return seal_of(self, self.SEALED)
 
     @property
     def standing(self) -> str:

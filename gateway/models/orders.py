@@ -78,12 +78,19 @@ class Order(models.Model):
     ack_due_at = models.DateTimeField(null=True)  #: when the answer to the current revision is late
     acknowledged_revision = models.PositiveIntegerField(null=True)  #: the newest revision the supplier answered
 
+    #: What an order is for good; what it says are its revisions.
+    SEALED: ClassVar = ("uid", "connection_id", "company", "number", "partner_id", "released_at")
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "company", "number"], name="order_once")]
         indexes = [models.Index(fields=["partner", "number"], name="order_by_number")]
 
     def __str__(self) -> str:
         return f"order {self.number} ({self.company})"
+
+    def seal(self) -> str:
+        """The seal the audit trail notes when the order is released."""
+        return seal_of(self, self.SEALED)
 
 
 class OrderRevision(models.Model):

@@ -112,7 +112,8 @@ def _first(order: Order, version: _Version) -> Released:
     order.save(force_insert=True)
     row = _keep(order, version)
     _write_lines(order, version.lines)
-    events.record("order.released", order=order, at=version.now, **_noted(row), lines=len(version.lines))
+    noted = {"seal": order.seal(), **_noted(row)}
+    events.record("order.released", order=order, at=version.now, **noted, lines=len(version.lines))
     if not version.cancelled:
         return Released(order=order, change="released", revision_row=row)
     states.advance(order, OrderState.CANCELLED, ack_due_at=None)
