@@ -239,7 +239,9 @@ def _as_kept(row: Transmission) -> Iterator[Step]:
 
 def _noted(row: Transmission) -> Event | None:
     """Where the audit trail last noted how the row was."""
-    return Event.objects.filter(transmission=row, data__has_key="seal").order_by("-pk").first()
+    # Deliveries and documents of the message have seals of their own.
+    noted = Event.objects.filter(transmission=row, name__startswith="transmission.", data__has_key="seal")
+    return noted.order_by("-pk").first()
 
 
 def _holds_payload(row: Transmission, covered: bytes) -> Step:
