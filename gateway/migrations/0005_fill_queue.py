@@ -33,8 +33,12 @@ WHERE id IN (SELECT delivery_id FROM gateway_queueentry)
 _LANES_BACK = "INSERT INTO gateway_deliverylane (delivery_id, key) SELECT entry_id, key FROM gateway_queuelane"
 
 
+# reviewed SQL of this module: constants
+
+
 def fill(apps, editor):
     for statement in (_ENTRIES, _LANES, _OPEN):
+        # reviewed SQL: constants of this module, the word for false put into them
         editor.execute(statement.format(false="false" if editor.connection.vendor == "postgresql" else "0"))
     attempt, event = apps.get_model("gateway", "Attempt"), apps.get_model("gateway", "Event")
     last = 0
@@ -66,7 +70,7 @@ def _tried(event, row):
 
 def empty(apps, editor):
     for statement in (_BACK, _LANES_BACK, "DELETE FROM gateway_queuelane", "DELETE FROM gateway_queueentry"):
-        editor.execute(statement)
+        editor.execute(statement)  # reviewed SQL: constants of this module
 
 
 class Migration(migrations.Migration):

@@ -25,10 +25,12 @@ CREATE TRIGGER gateway_delivery_over BEFORE UPDATE OF state ON gateway_delivery 
 
 def guard(apps, editor):
     statement = _ON_POSTGRESQL if editor.connection.vendor == "postgresql" else _ON_SQLITE
-    editor.execute(statement, params=None)  # its percent signs are its own
+    # reviewed SQL: constants of this module; its percent signs are its own
+    editor.execute(statement, params=None)
 
 
 def unguard(apps, editor):
+    # reviewed SQL: constants of this module
     editor.execute(
         _OFF_POSTGRESQL if editor.connection.vendor == "postgresql" else "DROP TRIGGER gateway_delivery_over"
     )
