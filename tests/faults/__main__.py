@@ -7,6 +7,7 @@ Without a word it runs the soak on everything this machine has: SQLite without a
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _EXIT: Final = {Outcome.GREEN: 0, Outcome.RED: 1, Outcome.VOID: 2}
 
 
 def main() -> int:
+    # So that whatever was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _parser().parse_args()
     size = NIGHTLY if asked.nightly else CI
     if asked.messages:

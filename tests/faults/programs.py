@@ -43,6 +43,13 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def write_whole(file: Path, text: str) -> None:
+    """So that a reader never sees half of it."""
+    fresh = file.with_name(f".{file.name}")
+    fresh.write_text(text)
+    fresh.replace(file)
+
+
 @dataclass
 class Program:
     """One program that is started again whenever it was killed."""
