@@ -308,6 +308,16 @@ def hold(claimed: Claim) -> None:
         raise _fenced(claimed)
 
 
+def lease(claimed: Claim, span: timedelta) -> None:
+    """Let a claim end ``span`` from now, instead of when it would have.
+
+    Raises:
+        Fenced: the claim was lost already.
+    """
+    if not _mine(claimed).update(due_at=_from_now(span)):
+        raise _fenced(claimed)
+
+
 # ----------------------------------------------------------------------------------------------------------------- ending
 def finish(claimed: Claim, result: str = "") -> None:
     """The consumer has it. Raises Fenced when the claim was lost meanwhile."""
@@ -489,7 +499,8 @@ def _back(claimed: Claim, after: timedelta, *, in_doubt: bool = False, charged: 
     )
     if not put_back:
         raise _fenced(claimed)
-    wake_on_commit(claimed.delivery.kind)
+    if claimed.delivery.kind != DeliveryKind.TIMER:  # nothing waits for a timer to be out of our hands
+        wake_on_commit(claimed.delivery.kind)
 
 
 def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "") -> None:

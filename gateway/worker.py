@@ -14,16 +14,17 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.utils import timezone
 
-from gateway import heartbeats, outbox
+from gateway import heartbeats, outbox, timers
 from gateway.bell import bell
 from gateway.models import DeliveryKind
-from gateway.pipeline import escalate, relay, release
+from gateway.pipeline import relay
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ ORDER: Final = (
 _PATIENCE_S: Final = 2.0
 #: Seconds between the tries of a hand whose database does not answer.
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+#: So much later than due an alarm goes, so that the database finds it due as well.
+_SLACK_S: Final = 0.01
 #: Seconds a stop waits for what is under way. What is cut off then is found again by its lease.
 _STOP_S: Final = 10.0
 
@@ -58,7 +61,9 @@ class Worker:
         self._changed = threading.Condition()
         self._awake: dict[DeliveryKind, float] = {}  # since when it waits for a hand
         self._rings: dict[DeliveryKind, int] = dict.fromkeys(self._kinds, 0)
+        self._turns: list[float] = []  # when timers of which this worker had the last turn are due
         self._idle = 0
+        self._sooner = threading.Event()  # a turn was added, or the worker ends
         self._ending = threading.Event()
         self._troubled = False
         self._beat_due = 0.0
@@ -76,6 +81,7 @@ class Worker:
         with self._changed:
             self._ending.set()
             self._changed.notify_all()
+        self._sooner.set()
         deadline = time.monotonic() + within_s
         threads = [thread for thread in (*self._hands, self._poll) if thread.ident is not None]
         for thread in threads:
@@ -153,7 +159,10 @@ class Worker:
             self._sleep(kind, rings)
             return
         self._share(kind)
-        relay.handle(claim, now=timezone.now())
+        if kind is DeliveryKind.TIMER:
+            self._set_alarm(timers.run(claim, now=timezone.now()))
+        else:
+            relay.handle(claim, now=timezone.now())
 
     def _sleep(self, kind: DeliveryKind, rings: int) -> None:
         """Nothing was due; unless somebody rang since then, nothing is."""
@@ -172,9 +181,9 @@ class Worker:
     # -- the poll
 
     def _look_again_and_again(self) -> None:
-        pause_s = 0.0  # the first look is at once: what a crash left behind need not wait
-        while not self._ending.wait(pause_s):
-            pause_s = settings.POLL_S * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
+        next_look = time.monotonic()  # the first is at once: what a crash left behind need not wait
+        while self._wait_until(next_look):
+            next_look = time.monotonic() + settings.POLL_S * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001  # the outer edge of this thread: logged, and it looks again
@@ -187,12 +196,35 @@ class Worker:
         self._fill_up()
         close_old_connections()
         self._beat()
-        now = timezone.now()
-        release.poll_all(now=now)
-        escalate.sweep(now=now)
+        if DeliveryKind.TIMER in self._rings:
+            timers.ensure()
+        outbox.set_aside()
         for kind in outbox.due_kinds():
             self.wake(kind)
         self._recovered()
+
+    def _wait_until(self, moment: float) -> bool:
+        """Wake the timers whose turn comes until then; False when the worker is ending."""
+        while not self._ending.is_set():
+            self._sooner.clear()
+            now = time.monotonic()
+            with self._changed:
+                due = any(one <= now for one in self._turns)
+                self._turns = [one for one in self._turns if one > now]
+                next_turn = min(self._turns, default=moment)
+            if due:
+                self.wake(DeliveryKind.TIMER)
+            if now >= moment:
+                return True
+            self._sooner.wait(min(moment, next_turn) - now)
+        return False
+
+    def _set_alarm(self, after: timedelta | None) -> None:
+        """Be there for the next turn of a timer. Another worker finds it when this one is gone by then."""
+        if after is not None:
+            with self._changed:
+                self._turns.append(time.monotonic() + after.total_seconds() + _SLACK_S)
+            self._sooner.set()
 
     def _beat(self) -> None:
         now = time.monotonic()

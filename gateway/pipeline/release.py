@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Q
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
@@ -40,22 +38,12 @@ log = logging.getLogger(__name__)
 _PAGE = 100
 
 
-def poll_all(*, now: datetime) -> int:
-    """Ask every active ERP whose turn it is for changes; returns how many were settled."""
-    settled = 0
-    for connection in ErpConnection.objects.filter(active=True, blocked_reason=""):
-        turn = Q(polled_at=None) | Q(polled_at__lte=now - timedelta(seconds=settings.ERP_POLL_S))
-        # The conditional UPDATE is the lock: of several pollers one takes this turn.
-        if ErpConnection.objects.filter(turn, pk=connection.pk).update(polled_at=now):
-            settled += poll(connection, now=now)
-    return settled
-
-
 def poll(connection: ErpConnection, *, now: datetime) -> int:
     """Take in all that one ERP has released or changed; returns how many changes were settled.
 
     To ask an ERP that is left alone for its changes is a cheap probe of it, and all that is done.
     """
+    ErpConnection.objects.filter(pk=connection.pk).update(polled_at=now)
     remote = breakers.erp(connection.pk)
     if breakers.may_call(remote):
         return _take_in_changes(connection, now=now)

@@ -40,7 +40,7 @@ import django, json
 django.setup()
 from gateway.models import Delivery, Document, ExceptionCase
 print(json.dumps({
-    "unfinished": list(Delivery.objects.exclude(state="delivered").values("kind", "state", "entry__state", "entry__attempts", "last_error")),
+    "unfinished": list(Delivery.objects.exclude(state="delivered").exclude(kind="timer").values("kind", "state", "entry__state", "entry__attempts", "last_error")),
     "documents": list(Document.objects.exclude(state="relayed").values("type", "number", "state")),
     "cases": [
         {"reason": case.reason, "team": case.team, "summary": case.summary, "transmission": case.transmission_id,

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from django.db import OperationalError, transaction
 
-from gateway import outbox
+from gateway import outbox, timers
 from gateway import worker as module
 from gateway.bell import bell
 from gateway.models import Delivery, DeliveryKind
@@ -21,7 +22,7 @@ from gateway.worker import ORDER, Worker
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def until(holds: Callable[[], Any], what: str, within_s: float = 8) -> Any:
+def until(holds: Callable[[], Any], what: str, within_s: float = 20) -> Any:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if found := holds():
@@ -54,6 +55,7 @@ class Consumers:
 def consumers(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Consumers]:
     """In place of all consumers. Nothing is polled for but at the start, so that what works here works by ringing."""
     settings.POLL_S = 3600
+    monkeypatch.setattr(timers, "TIMERS", {})
     made = Consumers()
     monkeypatch.setattr(relay, "handle", made.handle)
     yield made
@@ -179,6 +181,34 @@ def test_a_database_that_is_away_is_said_once_and_found_again(worker, consumers,
     until(lambda: "does not answer" in caplog.text, "the trouble said")
     away.clear()
     until(lambda: consumers.ended == ["one"], "the work done")
+
+
+def test_the_turns_of_a_timer_come_when_they_are_due_without_a_poll(worker, monkeypatch):
+    turns: list[float] = []
+
+    def turn(now: object) -> None:
+        turns.append(time.monotonic())
+
+    often = timers.Timer(turn=turn, every=lambda: timedelta(seconds=0.1), lease=timedelta(seconds=30))
+    monkeypatch.setattr(timers, "TIMERS", {"often": often})
+    worker(hands=2)
+    until(lambda: len(turns) >= 5, "five turns")
+    assert min(later - earlier for earlier, later in pairwise(turns)) >= 0.1
+
+
+def test_a_turn_whose_worker_is_gone_is_found_by_another(worker, monkeypatch, settings):
+    settings.POLL_S = 0.1
+    turns: list[str] = []
+    often = timers.Timer(
+        turn=lambda now: turns.append("turn"), every=lambda: timedelta(hours=1), lease=timedelta(seconds=30)
+    )
+    monkeypatch.setattr(timers, "TIMERS", {"often": often})
+    timers.ensure()
+    lost = outbox.claim(DeliveryKind.TIMER, "a worker that is gone")
+    assert lost is not None
+    outbox.lease(lost, timedelta(seconds=0.2))
+    worker(hands=1)
+    until(lambda: turns == ["turn"], "the turn")
 
 
 def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_else(worker, consumers):

@@ -234,9 +234,9 @@ def take(castra: TradingPartner) -> Callable[..., Any]:
 
 
 def poll_erp() -> int:
-    """One turn of every ERP, whoever had the last one."""
-    ErpConnection.objects.update(polled_at=None)
-    return release.poll_all(now=timezone.now())
+    """One turn of every ERP."""
+    running = ErpConnection.objects.filter(active=True, blocked_reason="")
+    return sum(release.poll(one, now=timezone.now()) for one in running)
 
 
 __all__ = ["DeliveryKind", "SupplierServer", "poll_erp"]

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from gateway import breakers
 from gateway.models import Breaker, Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
@@ -98,7 +97,6 @@ def test_an_erp_that_refuses_our_token_is_left_alone_until_a_person_acts(connect
     connection.refresh_from_db()
     assert connection.blocked_reason
     assert ExceptionCase.objects.get().reason == "erp_auth_failed"
-    assert release.poll_all(now=timezone.now()) == 0
     connection.set_token(erp.token)
     decide.retry(ExceptionCase.objects.get(), actor="ann")
     assert poll_erp() == 1
@@ -110,13 +108,6 @@ def test_an_erp_that_is_down_is_asked_again_at_the_next_turn(connection, erp, ac
     assert poll_erp() == 0
     assert poll_erp() == 1
     assert not ExceptionCase.objects.exists()
-
-
-def test_of_two_pollers_at_once_one_has_the_turn(connection, erp, acme):
-    now = timezone.now()
-    ErpConnection.objects.update(polled_at=None)
-    erp.release()
-    assert [release.poll_all(now=now), release.poll_all(now=now)] == [1, 0]
 
 
 def test_a_suspended_supplier_gets_no_order_until_a_person_lets_it_go(connection, erp, acme):
