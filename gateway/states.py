@@ -105,6 +105,39 @@ def advance(
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **sealed, **(note or {}))
 
 
+def begin(
+    row: Transmission | Document, to: str, *, actor: str = "gateway", note: Mapping[str, Any] | None = None
+) -> None:
+    """Insert a row that makes its first move in the transaction it is born in: one INSERT, and the event of its state.
+
+    Raises:
+        IllegalMove: no row of its kind begins in that state.
+    """
+    _be_born(row, to)
+    row.save(force_insert=True)
+    events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, seal=row.seal(), **_reference(row), **(note or {}))
+
+
+def begin_all(moves: Sequence[tuple[Document, str, Mapping[str, Any]]], *, actor: str = "gateway") -> None:
+    """As ``begin``, of many documents in few statements, in the order given.
+
+    Args:
+        moves: each document with its first state and the data of its event.
+    """
+    for document, to, _ in moves:
+        _be_born(document, to)
+    Document.objects.bulk_create(document for document, _, _ in moves)
+    for state in dict.fromkeys(to for _, to, _ in moves):
+        told = [(document, {"seal": document.seal(), **note}) for document, to, note in moves if to == state]
+        events.record_all(f"document.{state}", [one for one, _ in told], [note for _, note in told], actor=actor)
+
+
+def _be_born(row: Transmission | Document, to: str) -> None:
+    if to not in MOVES[type(row)]["received"]:
+        raise IllegalMove(f"{row}: nothing begins as {to}")
+    row.state = to
+
+
 def advance_all(
     documents: Sequence[Document], to: str, *, notes: Sequence[Mapping[str, Any]], actor: str = "gateway"
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
 
 from partners.models import ControlNumber, ControlNumberKind
 
@@ -26,10 +25,24 @@ def allocate(partner_id: int, kind: Kind) -> int:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("control_numbers.allocate() outside a transaction: number and document are stored together")
-    counter = ControlNumber.objects.filter(partner_id=partner_id, kind=ControlNumberKind(kind))
-    # The UPDATE itself takes the row's lock and reads the newest value: nothing to lose between a read and a write.
-    step = Case(When(last__gte=LARGEST, then=Value(1)), default=F("last") + 1)
-    if not counter.update(last=step):
+    kind = ControlNumberKind(kind).value
+    taken = _step(partner_id, kind)
+    if taken is None:
         ControlNumber.objects.bulk_create([ControlNumber(partner_id=partner_id, kind=kind)], ignore_conflicts=True)
-        counter.update(last=step)
-    return counter.values_list("last", flat=True).get()
+        taken = _step(partner_id, kind)
+    if taken is None:
+        raise RuntimeError(f"partner {partner_id} is gone")
+    return taken
+
+
+def _step(partner_id: int, kind: str) -> int | None:
+    """The next number; None when there is no counter yet."""
+    with transaction.get_connection().cursor() as cursor:
+        # reviewed SQL: the UPDATE takes the row's lock, reads the newest value and returns it. Values are bound.
+        cursor.execute(
+            "UPDATE partners_controlnumber SET last = CASE WHEN last >= %s THEN 1 ELSE last + 1 END "
+            "WHERE partner_id = %s AND kind = %s RETURNING last",
+            [LARGEST, partner_id, kind],
+        )
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])

@@ -1,11 +1,13 @@
 """Finds trading partners: the only way the rest of the gateway learns who somebody is and on what terms.
 
-Every answer is a frozen ``Profile``, built afresh from a handful of rows, with the certificates usable at that moment.
+Every answer is a frozen ``Profile``, built from a handful of rows, with the certificates usable at that moment; a process
+that serves partners may remember it for a moment (``remember_for``).
 Suspended partners are found too: the doors must tell "suspended" from "unknown".
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +26,19 @@ from partners.profiles import CertificateRef, Profile
 #: A busy key is not a busy row: its last use is written at most this often.
 LAST_USED_EVERY: Final = timedelta(minutes=1)
 _MEGABYTE: Final = 1024 * 1024
+#: Profiles that are remembered at the same time; beyond it all are forgotten.
+_MOST_REMEMBERED: Final = 1000
+
+
+class _Memory:
+    """Profiles by what they were asked for with, until when (by the monotonic clock)."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.profiles: dict[tuple[tuple[str, str | int | bool], ...], tuple[float, Profile]] = {}
+
+
+_memory: Final = _Memory()
 
 
 class UnknownPartner(LookupError):
@@ -56,6 +71,15 @@ def profile(partner_id: int, *, now: datetime | None = None) -> Profile:
     return found
 
 
+def remember_for(seconds: float) -> None:
+    """Answer from memory for so long: one message asks for its partner at every step. Zero, as it begins: never.
+
+    A change of terms, a revoked certificate too, reaches this process when what it remembers is that old.
+    """
+    _memory.seconds = seconds
+    _memory.profiles.clear()
+
+
 def by_code(code: str, *, now: datetime | None = None) -> Profile | None:
     return _find({"code": code}, now)
 
@@ -82,16 +106,16 @@ def by_api_key(secret: str, *, now: datetime | None = None) -> ApiCaller | None:
 
     Writes the key's last use, at most once a minute.
     """
-    now = now or timezone.now()
+    moment = now or timezone.now()
     prefix = prefix_of(secret)
     key = ApiKey.objects.filter(prefix=prefix).first() if prefix else None
     if key is None:
         digest_of(secret)  # the same work as for a known prefix
         return None
-    if not key.opens_with(secret) or not key.usable(now):
+    if not key.opens_with(secret) or not key.usable(moment):
         return None
-    if key.last_used_at is None or now - key.last_used_at >= LAST_USED_EVERY:
-        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(last_used_at=now)
+    if key.last_used_at is None or moment - key.last_used_at >= LAST_USED_EVERY:
+        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(last_used_at=moment)
     return ApiCaller(
         profile=profile(key.partner_id, now=now), env=ApiEnvironment(key.env), key_id=key.pk, prefix=key.prefix
     )
@@ -103,6 +127,19 @@ def own_as2_names() -> frozenset[str]:
 
 
 def _find(where: Mapping[str, str | int | bool], now: datetime | None) -> Profile | None:
+    asked = tuple(where.items())
+    known = _memory.profiles.get(asked) if now is None else None
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
+    found = _read(where, now)
+    if found is not None and now is None and _memory.seconds:
+        if len(_memory.profiles) >= _MOST_REMEMBERED:
+            _memory.profiles.clear()
+        _memory.profiles[asked] = (time.monotonic() + _memory.seconds, found)
+    return found
+
+
+def _read(where: Mapping[str, str | int | bool], now: datetime | None) -> Profile | None:
     # What a stranger's header or envelope says is looked up here: no name of ours holds a control character or half a
     # surrogate pair, and PostgreSQL refuses to be asked for one.
     if any(isinstance(value, str) and not value.isprintable() for value in where.values()):

@@ -53,5 +53,4 @@ def hold(orders: Iterable[Order]) -> None:
     """
     for order in sorted(orders, key=lambda order: order.pk):
         # Not FOR UPDATE: rows that merely refer to the order (documents, events) hold a key share on it already.
-        Order.objects.select_for_update(no_key=True).only("pk").get(pk=order.pk)
-        order.refresh_from_db()
+        order.refresh_from_db(from_queryset=Order.objects.select_for_update(no_key=True))

@@ -89,7 +89,7 @@ def functional_acknowledgment(
         _unanswerable(profile, answered, str(refused))
         return
     code, version = _acknowledgment_in(data)
-    document = Document.objects.create(
+    document = Document(
         direction=Direction.OUTBOUND,
         channel=Channel.AS2,
         partner_id=profile.id,
@@ -99,7 +99,6 @@ def functional_acknowledgment(
         version=version,
         correlation_id=answered.correlation_id,
     )
-    states.advance(document, DocumentState.TRANSLATED)
     send_x12(profile, data, envelope, documents=[document], key=key, lanes=[], correlation_id=answered.correlation_id)
 
 
@@ -149,6 +148,9 @@ def send_x12(
         document.group_code = x12.group_of(document.code) or ""
         document.group_control = str(envelope.group_number)
         document.set_control = f"{envelope.set_number + position:04d}"
+        if document._state.adding:
+            states.begin(document, DocumentState.TRANSLATED)
+            continue
         document.save(
             update_fields=[
                 "type", "record", "transmission", "interchange", "code", "version", "group_code", "group_control",

@@ -5,9 +5,9 @@ Many documents at once cost as many statements as one: an interchange may hold t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edi_maps import canonical
 from edi_maps.findings import Finding, Severity, Verdict, finding
@@ -43,21 +43,11 @@ def judge(readings: Sequence[Reading], profile: Profile) -> None:
     """
     for reading in readings:
         _fill_in(reading, profile)
-    Document.objects.bulk_create(reading.document for reading in readings)
-    rejected = [reading for reading in readings if reading.is_rejected]
-    states.advance_all(
-        [reading.document for reading in rejected],
-        DocumentState.REJECTED,
-        notes=[{"findings": len(reading.findings)} for reading in rejected],
-    )
-    for reading in rejected:
-        _tell_of_rejection(reading, profile)
+    states.begin_all([_first_move(reading) for reading in readings])
+    for reading in readings:
+        if reading.is_rejected:
+            _tell_of_rejection(reading, profile)
     translated = [reading for reading in readings if not reading.is_rejected]
-    states.advance_all(
-        [reading.document for reading in translated],
-        DocumentState.TRANSLATED,
-        notes=[{"verdict": reading.verdict} for reading in translated],
-    )
     outbox.enqueue_all(
         DeliveryKind.APPLY,
         [
@@ -73,6 +63,12 @@ def judge(readings: Sequence[Reading], profile: Profile) -> None:
     for reading in translated:
         if isinstance(reading.record, canonical.ApplicationAdvice):
             advised.by_824(reading.document, profile, reading.record)
+
+
+def _first_move(reading: Reading) -> tuple[Document, str, Mapping[str, Any]]:
+    if reading.is_rejected:
+        return reading.document, DocumentState.REJECTED, {"findings": len(reading.findings)}
+    return reading.document, DocumentState.TRANSLATED, {"verdict": reading.verdict}
 
 
 def apply_lanes(document: Document, record: CanonicalRecord) -> list[str]:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -96,8 +96,8 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
     """Store a message, its duplicate key, its answer and its work in one commit.
 
     Args:
-        make_answer: makes the answer from the stored row, e.g. a signed MDN or a 202 with its address. Called inside the
-            transaction, so it must be quick and touch no network.
+        make_answer: makes the answer from the row that is about to be stored, e.g. a signed MDN or a 202 with its address.
+            Called inside the transaction, so it must be quick and touch no network.
 
     Raises:
         Conflict: same message id, other content. Nothing is stored here; the door refuses with ``refuse``.
@@ -109,12 +109,12 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
     _prepare(incoming)
     try:
         with transaction.atomic():
-            row = _keep(incoming, "")
+            row = _row(incoming)
             answer = make_answer(row)
-            _give(row, answer, incoming)
-            _store(row, {"bytes": len(incoming.payload or b""), **incoming.evidence})
+            _keep(row, incoming, answer, TransmissionState.STORED, {"bytes": len(incoming.payload or b"")})
+            _queue(row)
             for attachment in incoming.attachments:
-                _store(_keep_attachment(row, attachment), {"bytes": len(attachment.payload), "about": str(row.uid)})
+                _queue(_keep_attachment(row, attachment))
     except IntegrityError:
         # Of two equal messages at once one commits; the other finds it here. Any other integrity error goes on.
         first = _first(incoming)
@@ -152,11 +152,8 @@ def refuse(incoming: Incoming, answer: Answer, *, reason: str, summary: str, why
     """
     _prepare(incoming)
     with transaction.atomic():
-        # Its id comes with its state: until then it would count against the message that holds the id by right.
-        row = _keep(replace(incoming, message_id=""), why)
-        _give(row, answer, incoming)
-        note = {"reason": reason, **incoming.evidence}
-        states.advance(row, TransmissionState.REFUSED, note=note, message_id=incoming.message_id)
+        row = _row(incoming, storable(why))
+        _keep(row, incoming, answer, TransmissionState.REFUSED, {"reason": reason})
         exception_queue.open_case(
             reason,
             summary=summary,
@@ -255,9 +252,9 @@ def _prepare(incoming: Incoming) -> None:
     Blob.prepare(incoming.raw, *([] if incoming.payload is None else [incoming.payload]), *payloads)
 
 
-def _keep(incoming: Incoming, why: str) -> Transmission:
-    raw, *payload = Blob.put_all([incoming.raw] if incoming.payload is None else [incoming.raw, incoming.payload])
-    return Transmission.objects.create(
+def _row(incoming: Incoming, why: str = "") -> Transmission:
+    """A message that is not in the database yet."""
+    return Transmission(
         direction=Direction.INBOUND,
         channel=incoming.channel,
         partner_id=incoming.partner_id,
@@ -267,17 +264,26 @@ def _keep(incoming: Incoming, why: str) -> Transmission:
         content_type=storable(incoming.content_type)[:255],
         file_name=storable(incoming.file_name)[:255],
         headers=dict(incoming.headers),
-        raw=raw,
-        payload=payload[0] if payload else None,
         digests=dict(incoming.digests),
         evidence=dict(incoming.evidence),
-        reason=storable(why),
+        reason=why,
     )
+
+
+def _keep(row: Transmission, incoming: Incoming, answer: Answer, to: str, note: Mapping[str, Any]) -> None:
+    """Insert a message with its bytes and its answer, and queue the receipt that goes out by a request of its own."""
+    payloads = [] if incoming.payload is None else [incoming.payload]
+    row.raw, row.answer, *payload = Blob.put_all([incoming.raw, answer.body, *payloads])
+    row.payload = payload[0] if payload else None
+    row.answer_status, row.answer_headers = answer.status, dict(answer.headers)
+    states.begin(row, to, note={**note, **incoming.evidence})
+    if answer.receipt is not None:
+        own_receipts.queue(row, answer.receipt, to=incoming.receipt_to)
 
 
 def _keep_attachment(message: Transmission, attachment: Attachment) -> Transmission:
     blob = Blob.put(attachment.payload)
-    return Transmission.objects.create(
+    row = Transmission(
         direction=message.direction,
         channel=message.channel,
         partner_id=message.partner_id,
@@ -289,11 +295,13 @@ def _keep_attachment(message: Transmission, attachment: Attachment) -> Transmiss
         raw=blob,
         payload=blob,
     )
+    note = {"bytes": len(attachment.payload), "about": str(message.uid)}
+    states.begin(row, TransmissionState.STORED, note=note)
+    return row
 
 
-def _store(row: Transmission, note: Mapping[str, Any]) -> None:
-    """Take a document in, with its work."""
-    states.advance(row, TransmissionState.STORED, note=note)
+def _queue(row: Transmission) -> None:
+    """Give a document that was taken in its work."""
     if row.format == FILE:
         return
     _note_same_content(row)
@@ -312,10 +320,3 @@ def _note_same_content(row: Transmission) -> None:
     first = same.exclude(state=TransmissionState.REFUSED).order_by("pk").values_list("uid", flat=True).first()
     if first is not None:
         events.record("transmission.same_content", transmission=row, first=str(first))
-
-
-def _give(row: Transmission, answer: Answer, incoming: Incoming) -> None:
-    row.answer_status, row.answer_headers, row.answer = answer.status, dict(answer.headers), Blob.put(answer.body)
-    row.save(update_fields=["answer_status", "answer_headers", "answer"])
-    if answer.receipt is not None:
-        own_receipts.queue(row, answer.receipt, to=incoming.receipt_to)
