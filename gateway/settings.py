@@ -310,6 +310,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_PUBLISH_RETRY = False
 #: One queue for each kind of work, ``PREFIX.kind`` (gateway/bell.py). Two gateways on one broker need two prefixes.
 BROKER_PREFIX = os.environ.get("GATEWAY_BROKER_PREFIX", "gateway")
+if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", BROKER_PREFIX):
+    raise ImproperlyConfigured(f"GATEWAY_BROKER_PREFIX is {BROKER_PREFIX!r}; say a word of letters, digits, . _ and -.")
 CELERY_TASK_DEFAULT_QUEUE = f"{BROKER_PREFIX}.translate"
 CELERY_TASK_DEFAULT_EXCHANGE = ""  # a queue is reached by its name: nothing to lose when a broker is flushed
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -351,6 +353,8 @@ BREAKER_MOST_S = _number("GATEWAY_BREAKER_MOST_S", 900, least=BREAKER_PAUSE_S)
 RETRIES_PER_MINUTE = _number("GATEWAY_RETRIES_PER_MINUTE", 60, least=1)
 #: Where the signed heads of the audit trail are kept beside the database; copy it away, or cutting the trail goes unnoticed.
 CHECKPOINTS_FILE = Path(os.environ.get("GATEWAY_CHECKPOINTS", DATA_DIR / "checkpoints.jsonl"))
+if not CHECKPOINTS_FILE.parent.is_dir() or CHECKPOINTS_FILE.is_dir():
+    raise ImproperlyConfigured(f"GATEWAY_CHECKPOINTS is {CHECKPOINTS_FILE}; say a file in a folder that is there.")
 #: How long an answer that came before its order waits for it.
 PARK_FOR = timedelta(hours=_number("GATEWAY_PARK_HOURS", 4, least=0))
 #: Finished work leaves the tables after so many whole months, where a partner's terms do not say otherwise; 0: never.

@@ -15,7 +15,7 @@ from django.db import connection
 from gateway.doctor.findings import Finding, Role, Severity
 
 _HERE_ONLY: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_NAME: Final = re.compile(r'"(GATEWAY_[A-Z0-9_]+)"')
+_NAME: Final = re.compile(r"""["'](GATEWAY_[A-Z0-9_]+)["']""")
 #: Longer than any exchange with an ERP: its time-outs, and a little.
 _SHORTEST_LEASE_S: Final = 30
 

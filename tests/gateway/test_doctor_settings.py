@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / "gateway" / "settings.py"
-NAMES = set(re.findall(r'"(GATEWAY_[A-Z0-9_]+|DATABASE_URL)"', SETTINGS.read_text("utf-8")))
+NAMES = set(re.findall(r"""["'](GATEWAY_[A-Z0-9_]+|DATABASE_URL)["']""", SETTINGS.read_text("utf-8")))
 
 WRONG = [
     ("GATEWAY_DATA_DIR", "/dev/null", r"GATEWAY_DATA_DIR /dev/null cannot be made, or written to: "),
@@ -39,6 +39,22 @@ WRONG = [
     ("GATEWAY_BROKER_URL", "filesystem://", r"GATEWAY_BROKER_URL: kombu's filesystem broker .* Leave it unset \(memory\)"),
     ("GATEWAY_BROKER_URL", "sqs://key:hush@", r"GATEWAY_BROKER_URL begins with 'sqs'; say amqp://user:password@host"),
     ("GATEWAY_BROKER_URL", "rabbit", r"GATEWAY_BROKER_URL is no address; say amqp://user:password@host"),
+    ("GATEWAY_BROKER_PREFIX", "two words", r"GATEWAY_BROKER_PREFIX is 'two words'; say a word of letters, digits"),
+    ("GATEWAY_BLOBS", "blobs", r"GATEWAY_BLOBS is no address; say file:/folder, or s3://bucket/prefix"),
+    ("GATEWAY_BLOBS", "file:blobs", r"GATEWAY_BLOBS names a folder from nowhere; say the whole path: file:/srv"),
+    ("GATEWAY_BLOBS", "ftp://u:hush@host/", r"GATEWAY_BLOBS begins with 'ftp'; say file:/folder, or s3://bucket/prefix"),
+    ("GATEWAY_BLOB_GRACE_H", "0", r"GATEWAY_BLOB_GRACE_H is 0; it must be at least 1\."),
+    ("GATEWAY_CHECKPOINTS", "/nowhere/at/all", r"GATEWAY_CHECKPOINTS is /nowhere/at/all; say a file in a folder"),
+    ("GATEWAY_KEEP_MONTHS", "ever", r"GATEWAY_KEEP_MONTHS is 'ever'; say a number\."),
+    ("GATEWAY_HANDS", "0", r"GATEWAY_HANDS is 0; it must be at least 1\."),
+    ("GATEWAY_ERP_CALLS_AT_ONCE", "0", r"GATEWAY_ERP_CALLS_AT_ONCE is 0; it must be at least 1\."),
+    ("GATEWAY_BREAKER_PAUSE_S", "0", r"GATEWAY_BREAKER_PAUSE_S is 0; it must be at least 0\.1\."),
+    ("GATEWAY_BREAKER_MOST_S", "20", r"GATEWAY_BREAKER_MOST_S is 20; it must be at least 30"),
+    ("GATEWAY_RETRIES_PER_MINUTE", "0", r"GATEWAY_RETRIES_PER_MINUTE is 0; it must be at least 1\."),
+    ("GATEWAY_METRICS_FROM", "prometheus", r"GATEWAY_METRICS_FROM: 'prometheus' does not appear to be .* Say addresses"),
+    ("GATEWAY_METRICS_TOKEN", "hush", r"GATEWAY_METRICS_TOKEN has 4 characters; at least 32 random ones"),
+    ("GATEWAY_METRICS_PARTNERS", "no", r"GATEWAY_METRICS_PARTNERS is 'no'; say 1 or 0\."),
+    ("GATEWAY_LOG_FORMAT", "xml", r"GATEWAY_LOG_FORMAT is 'xml'; say json or line\."),
     ("GATEWAY_LEASE_S", "4", r"GATEWAY_LEASE_S is 4; it must be at least 5\."),
     ("GATEWAY_LEASE_S", "inf", r"GATEWAY_LEASE_S is inf; it must be at least 5\."),
     ("GATEWAY_POLL_S", "nan", r"GATEWAY_POLL_S is nan; it must be at least 0\.1\."),
