@@ -12,12 +12,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from gateway import exception_queue, logs, metrics, order_book, outbox, states, tracing
+from gateway.blob_store import Full, Unreachable
 from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Submitted, Transient
 from gateway.models import (
     Delivery,
@@ -62,9 +63,19 @@ def _handle(claim: outbox.Claim, *, now: datetime) -> None:
         try:
             # What reaches outside may have had its effect before the fault: it is looked up, not assumed.
             reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER, DeliveryKind.RECEIPT}
-            outbox.retry(claim, logs.told(error), in_doubt=claim.doubtful or reaches_out)
+            outbox.retry(
+                claim, logs.told(error), in_doubt=claim.doubtful or reaches_out, charged=not _is_for_want_of_room(error)
+            )
         except outbox.Fenced as lost:
             _fenced(lost)
+
+
+def _is_for_want_of_room(error: Exception) -> bool:
+    """Whether nothing could be kept or read at the moment, for which no delivery is to blame."""
+    if isinstance(error, DatabaseError):
+        said = error.__cause__  # 53100: disk_full of PostgreSQL
+        return getattr(said, "sqlstate", "") == "53100" or getattr(said, "sqlite_errorname", "") == "SQLITE_FULL"
+    return isinstance(error, (Full, Unreachable))
 
 
 def _say_whose(delivery: Delivery) -> None:

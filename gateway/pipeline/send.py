@@ -154,12 +154,14 @@ def _fix_bytes(transmission: Transmission, terms: As2Terms) -> None:
         subject=f"{terms.our_name} to {terms.their_name}",
     )
     name = message.mic_algorithm
+    Blob.prepare(message.body, message.covered)
     with transaction.atomic():
+        raw, covered = Blob.put_all([message.body, message.covered])
         kept = Transmission.objects.filter(pk=transmission.pk, message_id="").update(
             message_id=message_id,
             headers=dict(message.headers),
-            raw=Blob.put(message.body),
-            covered=Blob.put(message.covered),
+            raw=raw,
+            covered=covered,
             evidence={"signed_with": message.signed_with, "encrypted_for": list(message.encrypted_for)},
             digests={name: base64.b64encode(message.digests[name]).decode()},
         )
