@@ -6,7 +6,7 @@ The seed fixes the plan, not how real processes interleave: of a red run the jou
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -24,6 +24,7 @@ class Size:
     cuts: int  #: of a connection to the database in the middle of a transaction
     strikes: int  #: at the broker
     outages: int  #: of the ERP, and as many of a partner's server
+    full_disks: int  #: of the disk for raw bytes, where one can be had
     least_process_faults: int
     least_erp_faults: int
     drain_s: float = 120.0
@@ -38,6 +39,7 @@ CI: Final = Size(
     cuts=8,
     strikes=5,
     outages=2,
+    full_disks=2,
     least_process_faults=40,
     least_erp_faults=150,
 )
@@ -50,6 +52,7 @@ NIGHTLY: Final = Size(
     cuts=40,
     strikes=20,
     outages=6,
+    full_disks=6,
     least_process_faults=150,
     least_erp_faults=900,
     drain_s=300.0,
@@ -63,6 +66,7 @@ TINY: Final = Size(
     cuts=0,
     strikes=0,
     outages=0,
+    full_disks=0,
     least_process_faults=1,
     least_erp_faults=1,
     drain_s=60.0,
@@ -109,7 +113,7 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Fault:
     at_s: float
-    kind: str  #: "kill", "pause", "crash", "cut", "strike", "erp_outage", "partner_outage"
+    kind: str  #: "kill", "pause", "crash", "cut", "strike", "erp_outage", "partner_outage", "full_disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +130,14 @@ class Plan:
         return max(message.at_s for message in self.messages)
 
 
-def draw(seed: int, size: Size, *, crashable: bool, strikable: bool) -> Plan:
-    """The whole plan of one run."""
+def draw(seed: int, size: Size, *, crashable: bool, strikable: bool, fillable: bool = False) -> Plan:
+    """The whole plan of one run.
+
+    Args:
+        crashable: the database has a server.
+        strikable: there is a broker.
+        fillable: the disk for raw bytes is one of its own.
+    """
     chance = random.Random(seed)
     orders, pace = size.messages // 2, 1 / size.per_second
     releases, messages = [], []
@@ -146,17 +156,6 @@ def draw(seed: int, size: Size, *, crashable: bool, strikable: bool) -> Plan:
         messages.append(Message(at_s, "noise", f"noise-{place}", Supplier.AS2, 0))
     messages.sort(key=lambda message: message.at_s)
     lasts_s = messages[-1].at_s
-    faults = sorted(_faults(chance, size, lasts_s, crashable, strikable), key=lambda fault: fault.at_s)
-    return Plan(seed=seed, size=size, releases=releases, messages=messages, faults=faults)
-
-
-def _repeats(chance: random.Random) -> int:
-    drawn = chance.random()
-    return 5 if drawn < _FIVE_AT_ONCE else 1 if drawn < _REPEATED else 0
-
-
-def _faults(chance: random.Random, size: Size, lasts_s: float, crashable: bool, strikable: bool) -> Iterator[Fault]:
-    """Each kind spread evenly over the run, every one a little off its place: database crashes stay rarer than pauses."""
     counts = {
         "kill": size.kills + (0 if crashable else size.crashes),
         "pause": size.pauses,
@@ -165,7 +164,19 @@ def _faults(chance: random.Random, size: Size, lasts_s: float, crashable: bool, 
         "strike": size.strikes if strikable else 0,
         "erp_outage": size.outages,
         "partner_outage": size.outages,
+        "full_disk": size.full_disks if fillable else 0,
     }
+    faults = sorted(_faults(chance, counts, lasts_s), key=lambda fault: fault.at_s)
+    return Plan(seed=seed, size=size, releases=releases, messages=messages, faults=faults)
+
+
+def _repeats(chance: random.Random) -> int:
+    drawn = chance.random()
+    return 5 if drawn < _FIVE_AT_ONCE else 1 if drawn < _REPEATED else 0
+
+
+def _faults(chance: random.Random, counts: Mapping[str, int], lasts_s: float) -> Iterator[Fault]:
+    """Each kind spread evenly over the run, every one a little off its place: database crashes stay rarer than pauses."""
     for kind, count in counts.items():
         for place in range(count):
             yield Fault(lasts_s * (place + chance.uniform(0.25, 0.75)) / count, kind)

@@ -158,6 +158,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], *, log: Path, 
             stderr=errors,
             timeout=within_s,
         )
+        errors.write(ran.stdout)
+    said = ran.stdout.decode("utf-8", "replace")
     if ran.returncode:
-        raise HarnessError(f"{' '.join(arguments)} ended with {ran.returncode}; see {log}")
-    return ran.stdout.decode()
+        raise HarnessError(f"{' '.join(arguments)} ended with {ran.returncode}: {said.strip()[-600:]} (see {log.name})")
+    return said

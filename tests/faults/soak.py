@@ -27,6 +27,7 @@ import httpx
 
 from tests.faults import brokers, verdict
 from tests.faults.databases import Database, PostgreSQL, Sqlite
+from tests.faults.disks import SmallDisk
 from tests.faults.documents import order
 from tests.faults.network import Mode, Proxy, Switchboard
 from tests.faults.plan import NUMBERS, Fault, Plan, Size, Supplier, draw
@@ -39,6 +40,7 @@ _AWAY_S: Final = 15.0  #: after a crash, until a program that starts finds its d
 _AWAKE_S: Final = 2.0  #: after a pause, until what was under way has come to its end
 _FIRES_WITHIN_S: Final = 3.0  #: so long a fault waits for a process that holds work
 _SETTLED_S: Final = 5.0
+_KB_A_MESSAGE: Final = 128  #: of raw bytes, four times what it takes
 _PATIENCE: Final = 5  #: so many times as long as planned the load may take, on a machine that is busy
 _MOST_BEGUN: Final = 60  #: messages whose senders have no answer yet
 _MOST_OPEN: Final = 300  #: deliveries that are open
@@ -131,6 +133,7 @@ class Soak:
                 self._o.size,
                 crashable=isinstance(self._database, PostgreSQL),
                 strikable=bool(self._broker.faults),
+                fillable=self._disk is not None,
             )
             self._announce(plan)
             self._start(plan)
@@ -146,6 +149,15 @@ class Soak:
         folder = self._folder
         self._switchboard = Switchboard()
         self._stack.callback(self._switchboard.close)
+        self._disk: SmallDisk | None = None
+        if self._o.size.full_disks:
+            try:
+                self._disk = SmallDisk(
+                    folder / "blobs", megabytes=max(64, self._o.size.messages * _KB_A_MESSAGE // 1024)
+                )
+                self._stack.callback(self._disk.close)
+            except HarnessError as why:
+                self._say(f"skipped: a full disk ({why})")
         self._database: Database = Sqlite(folder) if self._o.on == "sqlite" else PostgreSQL()
         self._stack.callback(self._database.close)
         self._broker = brokers.make(self._o.broker, folder, self._switchboard)
@@ -346,6 +358,7 @@ class Soak:
             "strike": self._strike,
             "erp_outage": self._erp_outage,
             "partner_outage": self._partner_outage,
+            "full_disk": self._full_disk,
         }[fault.kind]
         met = strike(patient)
         if met is None:
@@ -438,6 +451,13 @@ class Soak:
         self._heal_at.append((time.monotonic() + _OUTAGE_S, lambda: line.switch(Mode.PASS)))
         return True
 
+    def _full_disk(self, patient: bool) -> bool | None:
+        if self._disk is None:
+            raise HarnessError("there is no disk that could be full")
+        self._disk.fill()
+        self._heal_at.append((time.monotonic() + _OUTAGE_S, self._disk.empty))
+        return True
+
     def _set_erp_faults(self) -> None:
         # Dice of its own for each: the same ones would let what is rarer never happen.
         for place, (kind, share) in enumerate(ERP_FAULTS.items()):
@@ -498,8 +518,9 @@ class Soak:
         left["database broken"] = int(self._database.check() != "ok")
         left["database is locked, in the logs"] = self._logged(_LOCKED)
         self._suppliers.stop()
-        audit = self._manage("audit", "verify")
-        self._manage("blobs", "collect")
+        audit = self._manage("audit", "seal") or self._manage("audit", "verify")
+        self._environment["FAULTS_BLOB_GRACE_S"] = "0"
+        wrong_bytes = self._manage("blobs", "collect") or self._manage("blobs", "verify")
         rows_file = folder / "rows.json"
         run(
             ["-m", "tests.faults.evidence", str(rows_file)],
@@ -521,6 +542,7 @@ class Soak:
             violations=self._database.query("SELECT name, id, was, became FROM soak_violation"),
             audit=audit,
             left_behind=left,
+            orphans=[wrong_bytes] if wrong_bytes else [],
         )
         (folder / "effects.json").write_text(json.dumps(evidence.effects))
         (folder / "erp_journal.json").write_text(json.dumps(evidence.erp_journal))
@@ -567,14 +589,11 @@ class Soak:
         }
 
     def _manage(self, *arguments: str) -> str:
-        """Run a command of the gateway; what it said when it failed, else nothing."""
-        log = self._folder / f"{'-'.join(arguments)}.log"
+        """Run a command of the gateway; the last of what it said when it did not end with 0, else nothing."""
         try:
-            (self._folder / f"{'-'.join(arguments)}.out").write_text(
-                run(["manage.py", *arguments], self._environment, log=log, within_s=600)
-            )
+            run(["manage.py", *arguments], self._environment, log=self._folder / "commands.log", within_s=600)
         except HarnessError as failed:
-            return f"{failed}: {log.read_text()[-300:]}"
+            return str(failed)
         return ""
 
     def _erp_journal(self) -> Iterator[dict[str, Any]]:
