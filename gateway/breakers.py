@@ -61,6 +61,8 @@ _HABITS: Final = {
     "receipt": _Habits(kind=DeliveryKind.RECEIPT, good_probes=1, hang_opens=True),
 }
 
+_KINDS: Final = frozenset(habits.kind for habits in _HABITS.values())
+
 
 def erp(connection_id: int) -> str:
     """The remote that an ERP connection is."""
@@ -138,6 +140,8 @@ def succeeded(remote: str, *, took_s: float = 0.0) -> bool:
 
 def probe_due(kind: DeliveryKind | None = None) -> list[str]:
     """The remotes whose pause is over and for which something waits, or is due: of one queue, or of all."""
+    if kind is not None and kind not in _KINDS:
+        return []
     rows = Breaker.objects.filter(open_until__isnull=False).order_by("open_until", "remote")
     return [
         remote
@@ -197,12 +201,7 @@ def set_aside() -> int:
         with _locked(remote) as (row, now):
             if row.open_until is None:
                 continue
-            due = QueueEntry.objects.filter(
-                kind=kind_of(remote),
-                remote=remote,
-                state__in=[EntryState.PENDING, EntryState.IN_DOUBT],
-                due_at__lte=now,
-            )
+            due = _waiting(remote).filter(due_at__lte=now)
             again = max(row.open_until, now) + timedelta(
                 seconds=settings.POLL_S + random.uniform(0, 0.1) * row.pause_s  # noqa: S311  # jitter, not a secret
             )
@@ -270,8 +269,14 @@ def _close(row: Breaker, now: datetime) -> None:
     row.failures = row.recent = row.good_probes = 0
     row.open_until = row.opened_at = None
     row.closed_at, row.last_error = now, ""
-    waiting = QueueEntry.objects.filter(kind=kind_of(row.remote), remote=row.remote, waits=True)
+    waiting = _waiting(row.remote).filter(waits=True)
     _unlocked(waiting).update(due_at=now, waits=False)
+
+
+def _waiting(remote: str) -> QuerySet[QueueEntry]:
+    """What is to go to a remote and is in nobody's hands; dead letters are not."""
+    states = [EntryState.PENDING, EntryState.IN_DOUBT]
+    return QueueEntry.objects.filter(kind=kind_of(remote), remote=remote, state__in=states)
 
 
 def _unlocked(rows: QuerySet[QueueEntry]) -> QuerySet[QueueEntry]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -69,6 +69,8 @@ class Claim:
     attempts: int  #: tries that were charged, this one included
     owner: str
     began: datetime
+    #: Of which remote with an open breaker this is the probe, and until when; see ``end_probe``.
+    probe: tuple[str, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ UPDATE gateway_queueentry SET
     owner = %(owner)s, claimed_at = {now}, due_at = {lease_end}
 WHERE delivery_id = (
     SELECT entry.delivery_id FROM gateway_queueentry entry
-    WHERE entry.kind = %(kind)s AND entry.due_at <= {now} AND {remote}
+    WHERE entry.kind = %(kind)s AND {due} AND {remote}
     AND NOT EXISTS (
         SELECT 1 FROM gateway_queuelane mine JOIN gateway_queuelane ahead
         ON ahead.key = mine.key AND ahead.entry_id < mine.entry_id WHERE mine.entry_id = entry.delivery_id)
@@ -211,6 +213,9 @@ _ANY_REMOTE: Final = """(entry.remote = '' OR (
         AND %(at_once)s > (SELECT count(*) FROM gateway_queueentry busy
             WHERE busy.remote = entry.remote AND busy.state = 'sending' AND busy.due_at > {now})))"""
 _THIS_REMOTE: Final = "entry.remote = %(remote)s"
+_DUE: Final = "entry.due_at <= {now}"
+#: A probe may be one that was set aside.
+_DUE_OR_ASIDE: Final = "entry.due_at IS NOT NULL AND (entry.due_at <= {now} OR entry.waits)"
 
 _CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
@@ -228,14 +233,28 @@ _CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def claim(kind: DeliveryKind, owner: str, *, remote: str = "") -> Claim | None:
+def claim(kind: DeliveryKind, owner: str) -> Claim | None:
     """Take the oldest due delivery of ``kind`` whose lanes and remote are free; None when there is none.
 
+    A remote with an open breaker gets one when its pause is over: a probe.
     A delivery that crashed ``settings.POISON_AFTER`` times in a row is buried here instead of being tried again.
-
-    Args:
-        remote: only what goes there, though its breaker is open: the caller has taken its probe.
     """
+    for remote in breakers.probe_due(kind):
+        if (until := breakers.take_probe(remote)) is not None:
+            if (claimed := _claim(kind, owner, remote)) is not None:
+                return replace(claimed, probe=(remote, until))
+            breakers.give_back(remote, until)
+    return _claim(kind, owner)
+
+
+def end_probe(claimed: Claim) -> None:
+    """A claim was handled; should it have been a probe that said nothing of its remote, another may follow at once."""
+    if claimed.probe is not None:
+        breakers.give_back(*claimed.probe)
+
+
+def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
+    """Take one for any remote that is free, or for this one, whose probe we have."""
     while True:
         with transaction.atomic():
             taken = _take(kind, owner, remote)
@@ -258,7 +277,8 @@ def claim(kind: DeliveryKind, owner: str, *, remote: str = "") -> Claim | None:
 
 def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, int, bool] | None:
     dialect = _CLOCK[connection.vendor]
-    statement = _CLAIM.format(**dialect, remote=(_THIS_REMOTE if remote else _ANY_REMOTE).format(**dialect))
+    due, where = (_DUE_OR_ASIDE, _THIS_REMOTE) if remote else (_DUE, _ANY_REMOTE)
+    statement = _CLAIM.format(**dialect, due=due.format(**dialect), remote=where.format(**dialect))
     at_once = settings.ERP_CALLS_AT_ONCE if kind == DeliveryKind.ERP else settings.SENDS_AT_ONCE
     given: dict[str, Any] = {
         "kind": kind,
@@ -277,9 +297,11 @@ def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, i
 def set_aside() -> None:
     """Put aside what is due and has another before it in its lane, so that claims need not look at it each time.
 
-    It is due again when its lane is freed, at the latest after ``_ASIDE``. For the poll of a worker.
+    It is due again when its lane is freed, at the latest after ``_ASIDE``. What is due for a remote that is left alone waits
+    for that. For the poll of a worker.
     """
     ahead = QueueLane.objects.filter(key=OuterRef("key"), entry_id__lt=OuterRef("entry_id"))
+    breakers.set_aside()
     blocked = QueueLane.objects.filter(Exists(ahead), entry_id=OuterRef("pk"))
     for kind in DeliveryKind:
         due = QueueEntry.objects.filter(_is_due(), kind=kind).exclude(state=EntryState.SENDING)
@@ -290,8 +312,9 @@ def set_aside() -> None:
 
 
 def due_kinds() -> list[DeliveryKind]:
-    """The kinds that have something due now: what a poll rings for."""
-    return [kind for kind in DeliveryKind if QueueEntry.objects.filter(_is_due(), kind=kind).exists()]
+    """The kinds that have something due now, or a remote to be probed: what a poll rings for."""
+    probed = {breakers.kind_of(remote) for remote in breakers.probe_due()}
+    return [kind for kind in DeliveryKind if kind in probed or QueueEntry.objects.filter(_is_due(), kind=kind).exists()]
 
 
 def hold(claimed: Claim) -> None:
@@ -362,6 +385,8 @@ def retry(
     with transaction.atomic():
         _back(claimed, timedelta(seconds=pause_s), in_doubt=in_doubt, charged=charged)
         Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error=error)
+        if remote := remote_of(claimed.delivery):
+            pause_s = breakers.spaced(remote, pause_s)
         name = "delivery.in_doubt" if in_doubt else "delivery.retry"
         events.record(name, delivery=claimed.delivery, **_end(claimed, error))
     return True

@@ -34,10 +34,10 @@ from partners import directory
 log = logging.getLogger(__name__)
 
 
-def work(kind: DeliveryKind, owner: str, *, most: int = 1000, is_ending: Callable[[], bool] = lambda: False) -> int:
-    """Handle what is due of one kind, one claim at a time, until the process is ending; returns how many claims there were."""
+def work(kind: DeliveryKind, owner: str, *, most: int = 1000) -> int:
+    """Handle what is due of one kind, one claim at a time; returns how many claims there were."""
     for done in range(most):
-        claim = None if is_ending() else outbox.claim(kind, owner)
+        claim = outbox.claim(kind, owner)
         if claim is None:
             return done
         handle(claim, now=timezone.now())
@@ -48,8 +48,11 @@ def handle(claim: outbox.Claim, *, now: datetime) -> None:
     """Hand one claimed delivery to its consumer. Whatever goes wrong ends in the row, never in the caller."""
     delivery = claim.delivery
     known: dict[str, str | int | None] = {"queue": delivery.kind, "delivery": delivery.pk, "token": claim.token}
-    with logs.bound(**known), tracing.span(f"try {delivery.kind}", **known), metrics.timed_try(delivery.kind):
-        _handle(claim, now=now)
+    try:
+        with logs.bound(**known), tracing.span(f"try {delivery.kind}", **known), metrics.timed_try(delivery.kind):
+            _handle(claim, now=now)
+    finally:
+        outbox.end_probe(claim)
 
 
 def _handle(claim: outbox.Claim, *, now: datetime) -> None:

@@ -32,7 +32,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from gateway import events, exception_queue, outbox, states
+from gateway import breakers, events, exception_queue, outbox, states
 from gateway.models import Blob, DeliveryKind, DeliveryState, Transmission, TransmissionState
 from gateway.pipeline import receipts
 from gateway.transports import as2, http
@@ -57,7 +57,9 @@ class Setback:
     why: str  #: for staff
     final: bool = False  #: the same again would end the same, until a person has changed something
     in_doubt: bool = False  #: the partner may have it
-    hung_s: float = 0.0  #: how long it took until nobody had answered; another message would hang as long
+    asked: bool = True  #: False: no call was made
+    broken: bool = False  #: the server does not work, whatever it was sent
+    hung: bool = False  #: nothing had answered when it ended; another message would hang as long
     after_s: float | None = None  #: the partner's own wish for the next try
 
 
@@ -80,14 +82,23 @@ def to_partner(claim: outbox.Claim, *, now: datetime) -> None:
         except as2.UnusableTerms as unusable:
             outbox.retry(claim, f"it cannot be signed or encrypted as agreed: {unusable}", schedule=schedule)
             return
+    began = time.monotonic()
     outcome = post(terms.url, transmission.headers, transmission.raw.content, terms.http, now=now)
+    took_s = time.monotonic() - began
     # Read before the transaction: checking a signature takes longer than the rest.
     receipt = (
         None if isinstance(outcome, Setback) else receipts.read(transmission, terms, outcome.headers, outcome.body)
     )
+    proved = receipt is not None and receipt.verdict is not as2.Verdict.INVALID
+    _count(
+        breakers.as2(transmission.partner_id),
+        outcome,
+        took_s,
+        owes=not proved and not receipts.is_awaited(transmission),
+    )
     with transaction.atomic():
         message = receipts.held(transmission)
-        if isinstance(outcome, http.HttpAnswer) and receipt and receipt.verdict is not as2.Verdict.INVALID:
+        if isinstance(outcome, http.HttpAnswer) and receipt and proved:
             receipts.take(message, receipt, headers=outcome.headers, body=outcome.body, status=outcome.status)
         if receipts.close(claim, message):
             return
@@ -192,10 +203,13 @@ def receipt(claim: outbox.Claim, *, now: datetime) -> None:
         outcome = Setback(
             why="its address is not one that is agreed with the partner: enter its origin at the AS2 link, then retry",
             final=True,
+            asked=False,
         )
     else:
         headers = {name: value for name, value in mdn.headers.items() if name.lower() != "content-length"}
+        began = time.monotonic()
         outcome = post(address, headers, mdn.raw.content, terms.http, now=now, public_only=not terms.private_network)
+        _count(breakers.receipt(mdn.partner_id), outcome, time.monotonic() - began)
     with transaction.atomic():
         if isinstance(outcome, Setback):
             if not _set_back(claim, outcome, settings.RETRY_SCHEDULE_MIN[DeliveryKind.RECEIPT]):
@@ -238,7 +252,6 @@ def post(
     public_only: bool = False,
 ) -> http.HttpAnswer | Setback:
     """Post once, well within the lease; a 2xx answer, or why there is none."""
-    began = time.monotonic()
     try:
         answer = http.post(
             url,
@@ -250,14 +263,14 @@ def post(
         )
     except NotPublic as refused:
         why = f"{refused}. When the partner is in a network of ours, tick that at the AS2 link, then retry"
-        return Setback(why=why, final=True)
+        return Setback(why=why, final=True, asked=False)
     except Unreachable as error:
-        return Setback(why=str(error), hung_s=time.monotonic() - began)
+        return Setback(why=str(error), broken=True, hung=True)
     except InDoubt as error:
-        return Setback(why=str(error), in_doubt=True, hung_s=time.monotonic() - began)
+        return Setback(why=str(error), in_doubt=True, broken=True, hung=True)
     status = f"HTTP {answer.status}"
     if answer.status in _AGAIN or answer.status >= 500:
-        return Setback(why=status, in_doubt=answer.status >= 500, after_s=_retry_after_s(answer, now))
+        return Setback(why=status, in_doubt=answer.status >= 500, broken=True, after_s=_retry_after_s(answer, now))
     if answer.status >= 400:
         wants = answer.status in {401, 407}
         reason = (
@@ -269,6 +282,22 @@ def post(
     if answer.status >= 300:
         return Setback(why=f"{status}: {_pointer(answer)}", final=True)
     return answer
+
+
+def _count(remote: str, outcome: http.HttpAnswer | Setback, took_s: float, *, owes: bool = False) -> None:
+    """Tell what a POST says of the server it went to, whatever it was.
+
+    Args:
+        owes: a 2xx should have held a valid receipt and did not: a page of a proxy, a server that lost its key.
+    """
+    if isinstance(outcome, Setback) and not outcome.asked:
+        return
+    if isinstance(outcome, Setback) and outcome.broken:
+        breakers.failed(remote, outcome.why, took_s=took_s, hung=outcome.hung, retry_after_s=outcome.after_s)
+    elif isinstance(outcome, http.HttpAnswer) and owes:
+        breakers.failed(remote, f"HTTP {outcome.status} without a valid receipt", took_s=took_s)
+    elif breakers.succeeded(remote, took_s=took_s):
+        outbox.wake_on_commit(breakers.kind_of(remote))
 
 
 def _pointer(answer: http.HttpAnswer) -> str:

@@ -10,7 +10,17 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from gateway import outbox, states
-from gateway.models import Breaker, Delivery, DeliveryKind, DeliveryState, EntryState, Event, QueueEntry, QueueLane
+from gateway.models import (
+    Breaker,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    EntryState,
+    ErpConnection,
+    Event,
+    QueueEntry,
+    QueueLane,
+)
 from tests.gateway.queue_rows import due_in, lease_runs_out, make_due
 from tests.gateway.rivals import rival_claim
 from tests.gateway.rows import a_document
@@ -387,12 +397,63 @@ def test_a_timers_next_turn_is_no_attempt_and_no_event():
     assert not Event.objects.exists()
 
 
-def test_nothing_goes_to_a_remote_whose_breaker_is_open_but_the_probe_of_whoever_took_it():
+def left_alone(remote: str, *, minutes: float) -> None:
+    now = timezone.now()
+    Breaker.objects.create(remote=remote, opened_at=now, open_until=now + timedelta(minutes=minutes))
+
+
+def test_nothing_goes_to_a_remote_that_is_left_alone():
     of_erp("k")
-    Breaker.objects.create(remote="erp:7", open_until=timezone.now() + timedelta(minutes=1))
+    left_alone("erp:7", minutes=1)
     assert outbox.claim(DeliveryKind.ERP, "one") is None
-    assert outbox.claim(DeliveryKind.ERP, "one", remote="erp:8") is None
-    assert outbox.claim(DeliveryKind.ERP, "one", remote="erp:7") is not None
+    assert outbox.due_kinds() == [DeliveryKind.ERP]
+    outbox.set_aside()
+    assert outbox.due_kinds() == []
+
+
+def test_after_the_pause_one_goes_there_as_a_probe_and_nothing_else_does():
+    of_erp("a")
+    of_erp("b")
+    left_alone("erp:7", minutes=1)
+    outbox.set_aside()
+    Breaker.objects.update(open_until=timezone.now() - timedelta(seconds=1))
+    assert outbox.due_kinds() == [DeliveryKind.ERP]
+    probe = outbox.claim(DeliveryKind.ERP, "one")
+    assert probe is not None
+    assert probe.delivery.key == "a"
+    assert outbox.claim(DeliveryKind.ERP, "two") is None
+
+
+def test_a_probe_that_said_nothing_of_its_remote_is_followed_by_another():
+    of_erp("a")
+    of_erp("b")
+    left_alone("erp:7", minutes=-1)
+    probe = outbox.claim(DeliveryKind.ERP, "one")
+    assert probe is not None
+    outbox.end_probe(probe)
+    assert outbox.claim(DeliveryKind.ERP, "two") is not None
+
+
+def test_a_dead_letter_that_was_set_aside_is_no_probe():
+    of_erp("k")
+    left_alone("erp:7", minutes=1)
+    outbox.set_aside()
+    outbox.conclude(Delivery.objects.get(), DeliveryState.DEAD, "given up")
+    Breaker.objects.update(open_until=timezone.now() - timedelta(seconds=1))
+    assert outbox.claim(DeliveryKind.ERP, "one") is None
+
+
+def test_what_fails_at_once_is_tried_again_one_by_one(settings):
+    settings.ERP_CALLS_AT_ONCE = 20
+    settings.RETRY_SCHEDULE_MIN = {"erp": [0.001]}
+    erp = ErpConnection.objects.create(code="main", base_url="https://erp.example/")
+    for number in range(10):
+        with transaction.atomic():
+            outbox.enqueue(DeliveryKind.ERP, str(number), erp=erp)
+    while (claim := outbox.claim(DeliveryKind.ERP, "one")) is not None:
+        outbox.retry(claim, "HTTP 500", after_s=30)
+    due = [due_in(pk=row.pk).total_seconds() for row in QueueEntry.objects.order_by("due_at")]
+    assert due[-1] - due[0] == pytest.approx(9, abs=2)
 
 
 def test_one_remote_has_so_many_calls_at_once_and_others_go_on(settings):
