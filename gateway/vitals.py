@@ -89,7 +89,7 @@ def queues() -> list[Queue]:
         .values("kind", "state")
         .annotate(count=Count("pk"), due=Min("due_at"), first=Min("pk"), clock=Max(Now()))
     )
-    live = [row for row in rows if row["state"] != EntryState.DEAD and row["kind"] != "timer"]
+    live = [row for row in rows if row["state"] != EntryState.DEAD and row["kind"] != DeliveryKind.TIMER]
     began = dict(Delivery.objects.filter(pk__in=[row["first"] for row in live]).values_list("pk", "created_at"))
     found = []
     for kind in DeliveryKind:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gateway import breakers, heartbeats, vitals
 from gateway.console.access import show, staff, staff_page
-from gateway.models import CaseState, Checkpoint, EntryState, ErpConnection, ExceptionCase, QueueEntry
+from gateway.models import CaseState, Checkpoint, DeliveryKind, EntryState, ErpConnection, ExceptionCase, QueueEntry
 from gateway.vitals import BreakerStanding, BreakerState
 from partners.models import TradingPartner
 
@@ -66,6 +66,7 @@ def page(request: HttpRequest) -> HttpResponse:
         title="Operations",
         queues=[_queue_row(one) for one in vitals.queues()],
         dead=_dead_letters(),
+        timers=QueueEntry.objects.filter(kind=DeliveryKind.TIMER).select_related("delivery").order_by("delivery__key"),
         breakers=_breakers(),
         may_try=staff(request).has_perm("gateway.change_breaker"),
         beats=[(one, _words(one.age_s), _words(one.every_s)) for one in beats],

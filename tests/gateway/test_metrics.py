@@ -230,6 +230,25 @@ def test_a_database_that_does_not_answer_is_a_figure_and_not_an_error(
     assert "gateway_wakeups_lost_total" in found
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "door_name", "reason"),
+    [
+        ("/as2", "as2", "not_as2"),
+        ("/v1/acknowledgments", "rest", "unauthenticated"),
+        ("/portal-json/v1/orders", "portal_json", "unauthenticated"),
+        ("/v1/nothing", "rest", "not-found"),
+    ],
+)
+def test_what_a_door_refuses_is_counted_by_its_reason(
+    client: Client, address: str, door_name: str, reason: str
+) -> None:
+    name = f'gateway_requests_refused_total{{door="{door_name}",reason="{reason}"}}'
+    before = scraped(client).get(name, 0)
+    client.post(address, data="{}", content_type="application/json")
+    assert scraped(client)[name] == before + 1
+
+
 # -- what they cost
 
 

@@ -50,6 +50,7 @@ def test_a_gateway_that_has_done_nothing_yet_says_so_plainly(site: Client) -> No
         "Every system we call has answered so far.",
         "Nothing has reported yet.",
         "No worker is alive.",
+        "None yet: the first worker sets them.",
         "Last seal none yet",
         f"Version of this process {heartbeats.release()}",
     ):
@@ -121,6 +122,12 @@ def test_loops_are_shown_with_what_they_say_and_a_silent_one_stands_out(site: Cl
     assert "worker@elsewhere:1 silent 10 min ago" in page
     assert f"running: 0.0.9, {heartbeats.release()}" in page
     assert "No worker is alive." not in page
+
+
+def test_a_timer_whose_last_turn_failed_says_why(site: Client) -> None:
+    an_entry("timer", due_s=-60, last_error="OSError: no space left")
+    assert "timer:0 pending" in shown(site)
+    assert "OSError: no space left" in shown(site)
 
 
 def test_nothing_that_comes_from_outside_is_markup(site: Client) -> None:
