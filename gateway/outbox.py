@@ -300,8 +300,8 @@ def set_aside() -> None:
     It is due again when its lane is freed, at the latest after ``_ASIDE``. What is due for a remote that is left alone waits
     for that. For the poll of a worker.
     """
-    ahead = QueueLane.objects.filter(key=OuterRef("key"), entry_id__lt=OuterRef("entry_id"))
     breakers.set_aside()
+    ahead = QueueLane.objects.filter(key=OuterRef("key"), entry_id__lt=OuterRef("entry_id"))
     blocked = QueueLane.objects.filter(Exists(ahead), entry_id=OuterRef("pk"))
     for kind in DeliveryKind:
         due = QueueEntry.objects.filter(_is_due(), kind=kind).exclude(state=EntryState.SENDING)
@@ -383,10 +383,10 @@ def retry(
     step = schedule[min(claimed.attempts, len(schedule)) - 1] * 60
     pause_s = max(step * random.uniform(0.8, 1.2), after_s or 0)  # noqa: S311  # jitter, not a secret
     with transaction.atomic():
-        _back(claimed, timedelta(seconds=pause_s), in_doubt=in_doubt, charged=charged)
-        Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error=error)
         if remote := remote_of(claimed.delivery):
             pause_s = breakers.spaced(remote, pause_s)
+        _back(claimed, timedelta(seconds=pause_s), in_doubt=in_doubt, charged=charged)
+        Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error=error)
         name = "delivery.in_doubt" if in_doubt else "delivery.retry"
         events.record(name, delivery=claimed.delivery, **_end(claimed, error))
     return True
