@@ -24,7 +24,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from gateway import breakers, events, states
+from gateway import breakers, events, metrics, states
 from gateway.models import (
     Delivery,
     DeliveryKind,
@@ -268,6 +268,7 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
                 return claimed
             # The try before this one ended without a word: its end is written by who notices.
             events.record("delivery.crashed", delivery=delivery, token=token - 1)
+            _count(kind, "crashed")
             if crashes < settings.POISON_AFTER or kind == DeliveryKind.TIMER:
                 return claimed
             why = f"The worker died in {settings.POISON_AFTER} tries in a row; the last was try {token - 1}."
@@ -354,6 +355,7 @@ def finish(claimed: Claim, result: str = "") -> None:
             last_error="",
             attempts=claimed.attempts,
         )
+        _count(claimed.delivery.kind, "delivered")
 
 
 def retry(
@@ -387,8 +389,9 @@ def retry(
             pause_s = breakers.spaced(remote, pause_s)
         _back(claimed, timedelta(seconds=pause_s), in_doubt=in_doubt, charged=charged)
         Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error=error)
-        name = "delivery.in_doubt" if in_doubt else "delivery.retry"
-        events.record(name, delivery=claimed.delivery, **_end(claimed, error))
+        outcome = "in_doubt" if in_doubt else "retry"
+        events.record(f"delivery.{outcome}", delivery=claimed.delivery, **_end(claimed, error))
+        _count(claimed.delivery.kind, outcome)
     return True
 
 
@@ -400,6 +403,7 @@ def again(claimed: Claim, after: timedelta, error: str = "") -> None:
     """
     with transaction.atomic():
         _back(claimed, after, charged=False)
+        _count(claimed.delivery.kind, "failed" if error else "again")
         Delivery.objects.filter(pk=claimed.delivery.pk).exclude(last_error=error).update(last_error=error)
 
 
@@ -409,6 +413,7 @@ def expect(claimed: Claim, within: timedelta) -> None:
         _back(claimed, within, in_doubt=True)
         Delivery.objects.filter(pk=claimed.delivery.pk).update(last_error="")
         events.record("delivery.taken", delivery=claimed.delivery, **_end(claimed, ""))
+        _count(claimed.delivery.kind, "taken")
 
 
 def was_taken(claimed: Claim) -> bool:
@@ -513,6 +518,11 @@ def _end(claimed: Claim, detail: str) -> dict[str, Any]:
     return said | ({"detail": detail[:_DETAIL]} if detail else {})
 
 
+def _count(kind: str, outcome: str) -> None:
+    """Count the end of a try, once it is committed."""
+    transaction.on_commit(lambda: metrics.TRIES.labels(kind, outcome).inc(), robust=True)
+
+
 def _back(claimed: Claim, after: timedelta, *, in_doubt: bool = False, charged: bool = True) -> None:
     """Out of our hands and into the queue again, due ``after`` now."""
     put_back = _mine(claimed).update(
@@ -542,6 +552,7 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
         last_error=error,
         finished_at=Now(),
     )
+    _count(claimed.delivery.kind, "dead")
     wake_on_commit(claimed.delivery.kind)
 
 
