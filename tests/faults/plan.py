@@ -27,7 +27,6 @@ class Size:
     full_disks: int  #: of the disk for raw bytes, where one can be had
     least_process_faults: int
     least_erp_faults: int
-    drain_s: float = 120.0
 
 
 CI: Final = Size(
@@ -55,7 +54,6 @@ NIGHTLY: Final = Size(
     full_disks=6,
     least_process_faults=150,
     least_erp_faults=900,
-    drain_s=300.0,
 )
 TINY: Final = Size(
     messages=24,
@@ -69,7 +67,6 @@ TINY: Final = Size(
     full_disks=0,
     least_process_faults=1,
     least_erp_faults=1,
-    drain_s=60.0,
 )
 
 
