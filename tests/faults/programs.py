@@ -63,7 +63,7 @@ class Program:
     starts: int = 0
     paused_until: float = 0.0  #: monotonic; 0: it runs
     peak_rss_kb: int = 0
-    cpu_s: float = 0.0  #: of all its lives together, as far as it was looked at
+    cpu_s: float = 0.0  #: of the lives that are over
     started_at: float = 0.0  #: monotonic
     ends: list[int] = field(default_factory=list)  #: exit codes nobody asked for
     _process: subprocess.Popen[bytes] | None = None
@@ -122,6 +122,10 @@ class Program:
             self._process.kill()
             self._process.wait()
             return -int(signal.SIGKILL)
+
+    def cpu_until_now_s(self) -> float:
+        """Of all its lives, the one it leads now included."""
+        return self.cpu_s + (self._cpu_s_now() if self.is_running else 0.0)
 
     def _cpu_s_now(self) -> float:
         try:

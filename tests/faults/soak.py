@@ -37,7 +37,7 @@ LEASE_S: Final = 3.0
 ERP_MEAN_S: Final = 0.03  #: an ERP is never instant, and faults need something to meet
 _OUTAGE_S: Final = 4.0  #: of the ERP, of a partner's server, of the line to the broker
 _AWAY_S: Final = 15.0  #: after a crash, until a program that starts finds its database in order
-_AWAKE_S: Final = 2.0  #: after a pause, until what was under way has come to its end
+_AWAKE_S: Final = 4.0  #: after a pause, until what was under way has come to its end
 _FIRES_WITHIN_S: Final = 3.0  #: so long a fault waits for a process that holds work
 _SETTLED_S: Final = 5.0
 _KB_A_MESSAGE: Final = 128  #: of raw bytes, four times what it takes
@@ -587,7 +587,7 @@ class Soak:
             "open_cases": dict(Counter(case["reason"] for case in evidence.rows["cases"])),
             "answers": self._standing().get("tries", {}),
             "accept_to_erp_s": _spread(_latencies(evidence)),
-            "cpu_s": {program.name: round(program.cpu_s, 1) for program in self._all_programs()},
+            "cpu_s": {program.name: round(program.cpu_until_now_s(), 1) for program in self._all_programs()},
             "rss_mb": {program.name: program.peak_rss_kb // 1024 for program in self._programs},
             "load_average": round(os.getloadavg()[0], 2),
             "void": void,
