@@ -57,7 +57,7 @@ def collect() -> dict[str, Any]:
             {"delivery": row.delivery_id, "kind": row.kind, "state": row.state, "crashes": row.crashes}
             for row in QueueEntry.objects.all()
         ],
-        "live_leases": QueueEntry.objects.filter(state="sending", due_at__gt=Now()).count(),
+        "live_leases": QueueEntry.objects.filter(state="sending", due_at__gt=Now()).exclude(kind="timer").count(),
         "cases": list(
             ExceptionCase.objects.filter(state="open").values("id", "reason", "delivery", "document", "transmission")
         ),

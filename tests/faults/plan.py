@@ -27,6 +27,8 @@ class Size:
     full_disks: int  #: of the disk for raw bytes, where one can be had
     least_process_faults: int
     least_erp_faults: int
+    webs: int = 2  #: processes, where the database has a server
+    workers: int = 3
 
 
 CI: Final = Size(
@@ -67,6 +69,8 @@ TINY: Final = Size(
     full_disks=0,
     least_process_faults=1,
     least_erp_faults=1,
+    webs=1,
+    workers=2,
 )
 
 

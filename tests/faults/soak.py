@@ -193,8 +193,9 @@ class Soak:
                 program("up", "up", "up", "--no-migrate", port=free_port()),
                 program("worker", "worker", "worker"),
             ]
-        webs = [program(f"web-{number}", "web", "web", port=free_port()) for number in (1, 2)]
-        return [*webs, *(program(f"worker-{number}", "worker", "worker") for number in (1, 2, 3))]
+        size = self._o.size
+        webs = [program(f"web-{number}", "web", "web", port=free_port()) for number in range(1, size.webs + 1)]
+        return [*webs, *(program(f"worker-{number}", "worker", "worker") for number in range(1, size.workers + 1))]
 
     def _others(self) -> None:
         """The ERP and the suppliers, as programs of their own, each behind a line of the harness."""
