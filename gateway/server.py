@@ -18,7 +18,10 @@ from gateway.ear import Ear
 from gateway.models import DeliveryKind
 from gateway.worker import Worker
 from gateway.wsgi import application
+from partners import directory
 
+#: Seconds until a change of a partner's terms reaches every process: each step of a message asks for them.
+_TERMS_S: Final = 1.0
 #: Seconds a stop waits for the requests that are being answered.
 _ANSWERED_S: Final = 5
 
@@ -39,6 +42,7 @@ class Process:
         self._end = threading.Event()
 
     def start(self) -> None:
+        directory.remember_for(_TERMS_S)
         for part in self._parts:
             part.start()
 
@@ -59,6 +63,7 @@ class Process:
     def stop(self) -> None:
         for part in reversed(self._parts):
             part.stop()
+        directory.remember_for(0)
 
 
 class Web:

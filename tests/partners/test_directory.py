@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -530,3 +531,21 @@ def test_the_database_holds_no_usable_key(acme):
     key, secret = ApiKey.issue(acme, ApiEnvironment.LIVE)
 
     assert secret not in str(ApiKey.objects.filter(pk=key.pk).values().get())
+
+
+def test_a_serving_process_asks_once_a_moment_and_sees_a_change_after_it(acme, monkeypatch, django_assert_num_queries):
+    clock = [100.0]
+    monkeypatch.setattr(directory, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    directory.remember_for(1.0)
+    try:
+        first = directory.profile(acme.pk)
+        TradingPartner.objects.filter(pk=acme.pk).update(state="suspended")
+        with django_assert_num_queries(0):
+            assert directory.profile(acme.pk) is first
+        clock[0] += 1.1
+        assert directory.profile(acme.pk).state == "suspended"
+        assert directory.profile(acme.pk, now=NOW) is not directory.profile(acme.pk, now=NOW)
+    finally:
+        directory.remember_for(0)
+    TradingPartner.objects.filter(pk=acme.pk).update(state="live")
+    assert directory.profile(acme.pk).state == "live"
