@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+from kombu import Connection
 
+from gateway.models import DeliveryKind
 from tests.acceptance.world import ROOT, FreshDatabase, until
 from tests.gateway.brokers import PrivateRedis, Wire, free_port
 from tests.services import need
@@ -197,10 +199,14 @@ def own_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
 
 
 @pytest.fixture
-def rabbitmq() -> str:
+def rabbitmq(site: Site) -> Iterator[str]:
     url = os.environ.get("GATEWAY_BROKER_URL", "")
     need(url.startswith("amqp"), "RabbitMQ, named by GATEWAY_BROKER_URL=amqp://…")
-    return url
+    yield url
+    site.end_children()
+    with Connection(url) as connection:
+        for kind in DeliveryKind:
+            connection.default_channel.queue_delete(f"{site.environment['GATEWAY_BROKER_PREFIX']}.{kind}")
 
 
 @pytest.fixture
