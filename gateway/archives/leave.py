@@ -18,9 +18,9 @@ from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import DateTimeField, Max, Min, Model, Sum
+from django.db.models import DateTimeField, Max, Min, Model, QuerySet, Sum
 
-from gateway import audit, events
+from gateway import audit, events, paging
 from gateway.archives import files, traces, units
 from gateway.archives.units import Rows
 from gateway.blob_store import StoreError
@@ -48,6 +48,7 @@ _BYTES_A_PART: Final = 32 * 1024 * 1024
 _KEYS_AT_ONCE: Final = 500
 
 _K = TypeVar("_K", int, str)
+_M = TypeVar("_M", bound=Model)
 
 Tell = Callable[[str], None]
 
@@ -199,25 +200,25 @@ def _with_orders(part: _Part) -> _Part:
 def _roots(partner: TradingPartner, month: date) -> Iterator[tuple[list[int], list[int]]]:
     """Messages and documents without a message of one month, some at a time; rows that leave meanwhile do no harm."""
     span = {"at__gte": _midnight(month), "at__lt": _midnight(_next(month)), "partner": partner}
-    last = 0
-    while some := list(Transmission.objects.filter(**span, pk__gt=last).order_by("pk")[:_ROOTS_AT_ONCE]):
-        yield [row.pk for row in some], []
-        last = some[-1].pk
-    last = 0
-    alone = Document.objects.filter(**span, transmission=None)
-    while keys := list(alone.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_ROOTS_AT_ONCE]):
-        yield [], keys
-        last = keys[-1]
+    for some in _walked(Transmission.objects.filter(**span).only("pk", "at")):
+        yield some, []
+    for some in _walked(Document.objects.filter(**span, transmission=None).only("pk", "at")):
+        yield [], some
+
+
+def _walked(rows: QuerySet[_M], moment: str = "at") -> Iterator[list[int]]:
+    cursor, more = "", True
+    while more:
+        found = paging.page(rows, (moment, "pk"), size=_ROOTS_AT_ONCE, cursor=cursor)
+        cursor, more = found.next, bool(found.next)
+        yield [row.pk for row in found.rows]
 
 
 def _orders(partner: TradingPartner, month: date) -> Iterator[list[int]]:
-    last = 0
     rows = Order.objects.filter(
         partner=partner, updated_at__gte=_midnight(month), updated_at__lt=_midnight(_next(month))
     )
-    while keys := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_ROOTS_AT_ONCE]):
-        yield keys
-        last = keys[-1]
+    return _walked(rows.only("pk", "updated_at"), "updated_at")
 
 
 def _oldest(partner: TradingPartner) -> date | None:

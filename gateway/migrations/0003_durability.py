@@ -236,7 +236,7 @@ class Migration(migrations.Migration):
                 ("row_id", models.BigIntegerField()),
                 ("uid", models.UUIDField(null=True)),
                 ("order_id", models.BigIntegerField(null=True)),
-                ("key", models.CharField(blank=True, max_length=64)),
+                ("key", models.CharField(max_length=64, null=True)),
                 ("content", models.CharField(blank=True, max_length=64)),
                 ("facts", models.JSONField(null=True)),
                 (
@@ -258,7 +258,7 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("key", ""), _negated=True), fields=["key"], name="archived_row_key"
+                        condition=models.Q(("key__isnull", False)), fields=["key"], name="archived_row_key"
                     ),
                     models.Index(condition=models.Q(("uid__isnull", False)), fields=["uid"], name="archived_row_uid"),
                     models.Index(

@@ -16,7 +16,9 @@ class Event(models.Model):
     name = models.CharField(max_length=48)  #: a key of events.EVENTS
     correlation_id = models.UUIDField(null=True, db_index=True)
     actor = models.CharField(max_length=150, blank=True)
-    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, null=True, related_name="+")
+    partner = models.ForeignKey(
+        "partners.TradingPartner", models.PROTECT, db_index=False, null=True, related_name="+"
+    )  #: no index: nothing asks for a partner's events, and every event would pay for it
     order = models.ForeignKey("gateway.Order", models.PROTECT, null=True, related_name="events")
     transmission = models.ForeignKey("gateway.Transmission", models.PROTECT, null=True, related_name="+")
     document = models.ForeignKey("gateway.Document", models.PROTECT, null=True, related_name="+")

@@ -30,12 +30,12 @@ class Document(models.Model):
     correlation_id = models.UUIDField(default=uuid.uuid4, db_index=True)
     direction = models.CharField(max_length=8)
     channel = models.CharField(max_length=16)
-    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="documents")
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, db_index=False, related_name="documents")
     transmission = models.ForeignKey("gateway.Transmission", models.PROTECT, null=True, related_name="documents")
     interchange = models.ForeignKey("gateway.Interchange", models.PROTECT, null=True, related_name="documents")
     order = models.ForeignKey("gateway.Order", models.PROTECT, null=True, related_name="documents")
     successor_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="successors")
-    state = models.CharField(max_length=16, default=DocumentState.RECEIVED.value, db_index=True)
+    state = models.CharField(max_length=16, default=DocumentState.RECEIVED.value)
     type = models.CharField(max_length=32)  #: canonical type, "functional_acknowledgment", or "" when unreadable
     format = models.CharField(max_length=16)
     code = models.CharField(max_length=8, blank=True)  #: X12 transaction set
@@ -59,6 +59,7 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["partner", "direction", "group_control", "set_control"], name="document_controls"),
             models.Index(fields=["state", "parked_until"], name="document_parked"),
+            models.Index(fields=["partner", "at"], name="document_of_partner"),
         ]
 
     #: What was said, by whom and where it came or went. Whoever changes one of these notes the seal anew.

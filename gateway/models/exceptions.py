@@ -22,7 +22,7 @@ class CaseState(StrEnum):
 class ExceptionCase(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     reason = models.CharField(max_length=40, db_index=True)  #: a key of exception_queue.REASONS
-    state = models.CharField(max_length=16, default=CaseState.OPEN.value, db_index=True)
+    state = models.CharField(max_length=16, default=CaseState.OPEN.value)
     summary = models.CharField(max_length=255)
     #: What the decision needs: findings, and per line both sides (ordered | answered).
     detail = StorableJSONField(default=dict)
@@ -44,6 +44,7 @@ class ExceptionCase(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["fingerprint"], condition=models.Q(state="open"), name="case_open_once")
         ]
+        indexes = [models.Index(fields=["state", "due_at"], name="case_due")]
 
     def __str__(self) -> str:
         return f"case {self.pk}: {self.summary}"

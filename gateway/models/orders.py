@@ -69,7 +69,7 @@ class Order(models.Model):
     company = models.CharField(max_length=32)
     number = models.CharField(max_length=64)
     erp_key = models.CharField(max_length=255)
-    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="orders")
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, db_index=False, related_name="orders")
     state = models.CharField(max_length=16, default=OrderState.OPEN.value)
     revision = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, blank=True)
@@ -83,7 +83,16 @@ class Order(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "company", "number"], name="order_once")]
-        indexes = [models.Index(fields=["partner", "number"], name="order_by_number")]
+        indexes = [
+            models.Index(fields=["number", "partner"], name="order_by_number"),
+            models.Index(fields=["partner", "updated_at"], name="order_of_partner"),
+            models.Index(
+                fields=["ack_due_at"],
+                condition=models.Q(ack_due_at__isnull=False)
+                & (models.Q(acknowledged_revision=None) | models.Q(acknowledged_revision__lt=models.F("revision"))),
+                name="order_unanswered",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"order {self.number} ({self.company})"

@@ -59,8 +59,8 @@ class ArchivedRow(models.Model):
     row_id = models.BigIntegerField()  #: its primary key
     uid = models.UUIDField(null=True)
     order_id = models.BigIntegerField(null=True)  #: of a document, the order it was about
-    #: SHA-256, hex, of what must not come twice, see ``archives/traces.py``; empty: it may.
-    key = models.CharField(max_length=64, blank=True)
+    #: SHA-256, hex, of what must not come twice, see ``archives/traces.py``; null: it may.
+    key = models.CharField(max_length=64, null=True)
     content = models.CharField(max_length=64, blank=True)  #: SHA-256, hex, of what it said under that key
     facts = models.JSONField(null=True)  #: of a message, what its repeat is compared with and how it was answered
     answer = models.ForeignKey("gateway.Blob", models.PROTECT, null=True, related_name="+")
@@ -68,7 +68,7 @@ class ArchivedRow(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model", "row_id"], name="archived_row_once")]
         indexes = [
-            models.Index(fields=["key"], condition=~Q(key=""), name="archived_row_key"),
+            models.Index(fields=["key"], condition=Q(key__isnull=False), name="archived_row_key"),
             models.Index(fields=["uid"], condition=Q(uid__isnull=False), name="archived_row_uid"),
             models.Index(fields=["order_id"], condition=Q(order_id__isnull=False), name="archived_row_order"),
         ]

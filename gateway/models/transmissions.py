@@ -130,7 +130,9 @@ class Transmission(models.Model):
     correlation_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
     direction = models.CharField(max_length=8)  #: partners.profiles.Direction
     channel = models.CharField(max_length=16)
-    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="transmissions")
+    partner = models.ForeignKey(
+        "partners.TradingPartner", models.PROTECT, db_index=False, related_name="transmissions"
+    )  #: found by transmission_of_partner
     state = models.CharField(max_length=16, default=TransmissionState.RECEIVED.value)
     message_id = models.CharField(max_length=998, blank=True)  #: AS2 Message-ID or REST Idempotency-Key
     format = models.CharField(max_length=16)  #: "x12", "portal_json", "canonical_json"; "mdn"; "file": kept as it is
@@ -162,6 +164,10 @@ class Transmission(models.Model):
                 condition=models.Q(direction="inbound") & ~models.Q(state="refused") & ~models.Q(message_id=""),
                 name="transmission_once",
             )
+        ]
+        indexes = [
+            models.Index(fields=["partner", "at"], name="transmission_of_partner"),
+            models.Index(fields=["message_id"], name="transmission_by_message_id"),
         ]
 
     def __str__(self) -> str:
@@ -220,7 +226,7 @@ class Interchange(models.Model):
     """One ISA…IEA of a transmission, in or out."""
 
     transmission = models.ForeignKey(Transmission, models.PROTECT, related_name="interchanges")
-    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, related_name="interchanges")
+    partner = models.ForeignKey("partners.TradingPartner", models.PROTECT, db_index=False, related_name="interchanges")
     direction = models.CharField(max_length=8)
     sender = models.CharField(max_length=40)  #: qualifier:id
     receiver = models.CharField(max_length=40)
@@ -239,6 +245,7 @@ class Interchange(models.Model):
                 name="interchange_once",
             )
         ]
+        indexes = [models.Index(fields=["control_number"], name="interchange_by_number")]
 
     def __str__(self) -> str:
         return f"interchange {self.control_number} {self.sender} → {self.receiver}"

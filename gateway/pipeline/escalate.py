@@ -19,9 +19,11 @@ from gateway.models import (
     DeliveryState,
     Document,
     DocumentState,
+    EntryState,
     ExceptionCase,
     Order,
     OrderState,
+    QueueEntry,
     TransmissionState,
 )
 from gateway.pipeline import apply
@@ -39,10 +41,11 @@ def sweep(*, now: datetime) -> int:
 
 def _dead_letters() -> int:
     """A dead letter nobody is told of: its worker died, or gave up, before it could open a case, the first time or again."""
-    told = ExceptionCase.objects.filter(delivery=OuterRef("pk"), state=CaseState.OPEN)
-    unseen = Delivery.objects.filter(~Exists(told), state=DeliveryState.DEAD)
+    told = ExceptionCase.objects.filter(delivery=OuterRef("delivery"), state=CaseState.OPEN)
+    unseen = QueueEntry.objects.filter(~Exists(told), state=EntryState.DEAD)
+    with_it = ("delivery__document", "delivery__transmission", "delivery__connection")
     opened = 0
-    for delivery in list(unseen.select_related("document", "transmission", "connection")[:_AT_ONCE]):
+    for delivery in [entry.delivery for entry in unseen.select_related(*with_it)[:_AT_ONCE]]:
         with transaction.atomic():
             message = delivery.transmission
             if delivery.kind == DeliveryKind.PARTNER and message and message.state == TransmissionState.RECEIPTED:
@@ -83,8 +86,9 @@ def _parked(now: datetime) -> int:
 
 def _late_answers(now: datetime) -> int:
     """An order whose newest revision the supplier has not answered in the agreed time."""
-    answered = Q(acknowledged_revision__gte=F("revision"))
-    late = Order.objects.filter(~answered, state=OrderState.OPEN, ack_due_at__lte=now).order_by("pk")
+    # In the words of the index order_unanswered.
+    unanswered = Q(acknowledged_revision=None) | Q(acknowledged_revision__lt=F("revision"))
+    late = Order.objects.filter(unanswered, state=OrderState.OPEN, ack_due_at__lte=now).order_by("ack_due_at", "pk")
     rows = list(late.select_related("partner")[:_AT_ONCE])
     for order in rows:
         with transaction.atomic():
