@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
-from kombu import Connection
+from kombu import Connection, Queue
 
 from gateway.models import DeliveryKind
 from tests.acceptance.world import ROOT, FreshDatabase, until
@@ -206,7 +206,7 @@ def rabbitmq(site: Site) -> Iterator[str]:
     site.end_children()
     with Connection(url) as connection:
         for kind in DeliveryKind:
-            connection.default_channel.queue_delete(f"{site.environment['GATEWAY_BROKER_PREFIX']}.{kind}")
+            Queue(f"{site.environment['GATEWAY_BROKER_PREFIX']}.{kind}")(connection.default_channel).delete()
 
 
 @pytest.fixture
