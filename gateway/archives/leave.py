@@ -129,7 +129,13 @@ def run(
             outcome.rows.update({model._meta.model_name or "": len(some) for model, some in part.rows.items() if some})
             if dry:
                 continue
-            archive = _leave(part, now)
+            try:
+                archive = _leave(part, now)
+            except (ArchiveError, StoreError, LookupError) as fault:
+                # Of this part only: the others go on, and this one is tried again by the next run.
+                log.error("partner=%s month=%s not archived: %s", one.code, f"{part.month:%Y-%m}", fault)
+                outcome.stays["its bytes cannot be read, or its file not be kept"] += 1
+                continue
             if archive is not None:
                 outcome.archives.append(archive)
                 tell(f"{archive}: {sum(archive.rows.values())} rows, {archive.size_bytes} bytes")

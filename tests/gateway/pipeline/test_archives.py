@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from gateway import archives, audit
 from gateway.archives import leave, units
+from gateway.blob_store import Full
 from gateway.models import (
     Archive,
     ArchivedRow,
@@ -178,6 +179,18 @@ def test_cut_off_at_any_statement_nothing_has_left_or_all_of_it(done, statement)
         leave_now()
     assert not Transmission.objects.exists()
     assert Archive.objects.count() == 1
+
+
+def test_what_cannot_be_kept_stays_and_does_not_stop_the_others(done, monkeypatch):
+    def full(data: bytes) -> Blob:
+        raise Full("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Blob, "put", full)
+        outcome = leave_now()
+    assert outcome.stays["its bytes cannot be read, or its file not be kept"] == 1
+    assert Transmission.objects.count() == 2
+    assert len(leave_now().archives) == 1
 
 
 def test_what_is_written_to_while_the_file_is_made_stays_for_the_next_run(done, monkeypatch):
