@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from gateway import archives, audit
-from gateway.archives import leave, units
+from gateway.archives import files, leave, units
 from gateway.blob_store import Full
 from gateway.models import (
     Archive,
@@ -110,9 +110,9 @@ def test_what_is_restored_is_equal_in_every_column(done):
 
 def test_bytes_that_are_gone_from_the_store_come_back_with_the_archive(done, settings, tmp_path):
     [archive] = leave_now().archives
-    file = Blob.objects.get(pk=archive.sha256).content
+    kept = Blob.objects.get(pk=archive.sha256).content
     settings.BLOBS = f"file:{tmp_path}"
-    Blob.put(file)
+    Blob.put(kept)
     archives.restore(archive, actor="ann", now=timezone.now())
     assert b"order_acknowledgment" in Transmission.objects.get(message_id="m1").raw.content
 
@@ -380,16 +380,16 @@ def test_every_archive_is_what_its_row_and_the_audit_trail_say(done, capsys):
 
 def test_an_event_that_was_changed_in_the_file_is_named(done, capsys):
     [archive] = leave_now().archives
-    lines = list(leave.files.decode(Blob.objects.get(pk=archive.sha256).content))
-    rows = {model: {} for model in units.everything()}
+    lines = list(files.decode(Blob.objects.get(pk=archive.sha256).content))
+    rows: units.Rows = {model: {} for model in units.everything()}
     for line in lines:
         if line.model is not None:
-            row = leave.files.row_of(line)
+            row = files.row_of(line)
             rows[line.model][row.pk] = row
     event = min(rows[Event])
     rows[Event][event].actor = "somebody else"
-    head = leave.files.Head(partner="CASTRA", month=archive.month)
-    forged = leave.files.encode(head, leave.files.lines_of(rows, units.everything()), [], leave._content)
+    head = files.Head(partner="CASTRA", month=archive.month)
+    forged = files.encode(head, files.lines_of(rows, units.everything()), [], leave._content)
     Archive.objects.filter(pk=archive.pk).update(sha256=Blob.put(forged).sha256)
     with pytest.raises(SystemExit):
         call_command("archive", "verify")
