@@ -16,10 +16,16 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from tests.bench import as2, as2_door, gateway, x12
+from tests.bench import as2, as2_door, end_to_end, gateway, x12
 from tests.bench.measure import Bench, Void, cpu_s, rounded
 
-BENCHES: Final[dict[str, Bench]] = {**x12.BENCHES, **as2.BENCHES, **as2_door.BENCHES, **gateway.BENCHES}
+BENCHES: Final[dict[str, Bench]] = {
+    **x12.BENCHES,
+    **as2.BENCHES,
+    **as2_door.BENCHES,
+    **gateway.BENCHES,
+    **end_to_end.benches(),
+}
 _STEPS: Final = 100_000
 
 

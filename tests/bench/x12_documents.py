@@ -79,6 +79,24 @@ def order(lines: int) -> bytes:
     return _interchange("PO", "850", [_order(1, lines, random.Random(850))])
 
 
+def acknowledgment(number: str, lines: int) -> bytes:
+    """One interchange with one 855 that accepts the whole order ``number``, which are digits; they number it as well."""
+    body = [f"BAK*00*AD*{number}*20261116", "REF*DP*017", "N1*SE*ACME FASTENING*92*100017"]
+    for line in range(1, lines + 1):
+        body.append(f"PO1*{line}*{10 * line}*EA*4.2**BP*MW-{line:05d}*VP*AF{line:07d}")
+        body.append(f"ACK*IA*{10 * line}*EA*067*20270115")
+    control = int(number) % 10**9
+    segments = [
+        "ISA*00*          *00*          *ZZ*ACMEFASTEN     *ZZ*MERIDIANMFG    "
+        f"*261118*0640*U*00401*{control:09d}*0*T*>",
+        f"GS*PR*ACMEFASTEN*MERIDIANMFG*20261118*0640*{control}*X*004010",
+        *_set("855", 1, [*body, f"CTT*{lines}"]),
+        f"GE*1*{control}",
+        f"IEA*1*{control:09d}",
+    ]
+    return "".join(f"{segment}~\n" for segment in segments).encode("ascii")
+
+
 def _order(number: int, lines: int, chance: random.Random) -> list[str]:
     return [
         *(f"BEG*00*SA*45{number:08d}**20261116", "CUR*BY*USD", "REF*DP*017", "PER*BD*R. OKAFOR*TE*5550142"),

@@ -185,6 +185,11 @@ class PostgreSQL:
     def check(self) -> str:
         return "ok"
 
+    @property
+    def pid(self) -> int:
+        """The server's first process, whose children are all others."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
     def close(self) -> None:
         self._hang_up()
         with suppress(HarnessError):
