@@ -8,6 +8,7 @@ be begun a second time after its lease: whatever is done here is safe to do twic
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _PREFIX: Final = "timer:"
 _ERP_POLL: Final = "erp_poll:"  #: and the connection's id: an ERP that hangs holds no other
+#: A turn of an ERP's poll takes in no other change after this share of its lease: nobody is to begin it a second time.
+_POLLING: Final = 1 / 3
 #: An archive run begins nothing else after this; what is left comes at its next turn, soon.
 _ARCHIVING: Final = timedelta(minutes=20)
 _SOON: Final = timedelta(minutes=1)
@@ -103,9 +106,12 @@ def _erp_poll(name: str) -> Timer | None:
     if connection is None:
         return None
 
-    def turn(now: datetime) -> None:
-        if connection.active and not connection.blocked_reason:
-            release.poll(connection, now=now)
+    def turn(now: datetime) -> timedelta | None:
+        if not connection.active or connection.blocked_reason:
+            return None
+        until = time.monotonic() + settings.LEASE.total_seconds() * _POLLING
+        release.poll(connection, now=now, is_over=lambda: time.monotonic() > until)
+        return timedelta(0) if time.monotonic() > until else None
 
     return Timer(turn=turn, every=lambda: timedelta(seconds=settings.ERP_POLL_S), lease=settings.LEASE)
 

@@ -21,10 +21,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.utils import timezone
 
-from gateway import heartbeats, outbox, timers
+from gateway import audit, heartbeats, outbox, timers
 from gateway.bell import bell
 from gateway.models import DeliveryKind
 from gateway.pipeline import relay
+from partners.keystore import KeystoreError
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,20 @@ class Worker:
         busy = [thread.name for thread in threads if thread.is_alive()]
         if busy:
             log.warning("still under way after %g s, found again by their leases: %s", within_s, ", ".join(busy))
+        self._seal()
         return not busy
+
+    def _seal(self) -> None:
+        """Leave the audit trail sealed and signed; when that cannot be, the next process does it."""
+        if DeliveryKind.TIMER not in self._rings:
+            return
+        try:
+            audit.seal_all()
+            audit.checkpoint()
+        except (DatabaseError, KeystoreError, OSError) as error:
+            log.warning("the audit trail was not signed at the end: %s", error)
+        finally:
+            close_old_connections()
 
     def wake(self, kind: DeliveryKind) -> bool:
         """Say that ``kind`` may have work; True when a free hand comes for it."""

@@ -257,9 +257,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(
-                        condition=models.Q(("key__isnull", False)), fields=["key"], name="archived_row_key"
-                    ),
+                    models.Index(condition=models.Q(("key__isnull", False)), fields=["key"], name="archived_row_key"),
                     models.Index(condition=models.Q(("uid__isnull", False)), fields=["uid"], name="archived_row_uid"),
                     models.Index(
                         condition=models.Q(("order_id__isnull", False)),

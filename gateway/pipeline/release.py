@@ -7,7 +7,7 @@ revision we know already changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.db import DatabaseError, transaction
@@ -38,29 +38,32 @@ log = logging.getLogger(__name__)
 _PAGE = 100
 
 
-def poll(connection: ErpConnection, *, now: datetime) -> int:
+def poll(connection: ErpConnection, *, now: datetime, is_over: Callable[[], bool] = lambda: False) -> int:
     """Take in all that one ERP has released or changed; returns how many changes were settled.
 
     To ask an ERP that is left alone for its changes is a cheap probe of it, and all that is done.
+
+    Args:
+        is_over: asked before each change; when it says so the rest is left to the next turn.
     """
     ErpConnection.objects.filter(pk=connection.pk).update(polled_at=now)
     remote = breakers.erp(connection.pk)
     if breakers.may_call(remote):
-        return _take_in_changes(connection, now=now)
+        return _take_in_changes(connection, now=now, is_over=is_over)
     probe_until = breakers.take_probe(remote)
     if probe_until is None:
         return 0
-    settled = _take_in_changes(connection, now=now)
+    settled = _take_in_changes(connection, now=now, is_over=is_over)
     breakers.give_back(remote, probe_until)
     return settled
 
 
-def _take_in_changes(connection: ErpConnection, *, now: datetime) -> int:
+def _take_in_changes(connection: ErpConnection, *, now: datetime, is_over: Callable[[], bool]) -> int:
     settled = 0
     try:
         port = port_of(connection)
         while changes := _ask(connection, port):
-            done = _take_in_all(connection, port, changes, now=now)
+            done = _take_in_all(connection, port, changes, now=now, is_over=is_over)
             if done:
                 with erp_calls.watched(connection.pk):
                     port.settle(done)
@@ -82,10 +85,14 @@ def _ask(connection: ErpConnection, port: ErpPort) -> Sequence[Change]:
     return changes if breakers.may_call(breakers.erp(connection.pk)) else ()
 
 
-def _take_in_all(connection: ErpConnection, port: ErpPort, changes: Sequence[Change], *, now: datetime) -> list[str]:
+def _take_in_all(
+    connection: ErpConnection, port: ErpPort, changes: Sequence[Change], *, now: datetime, is_over: Callable[[], bool]
+) -> list[str]:
     """The tokens of the changes that may be settled. An ERP that has stopped to answer is not asked for the rest."""
-    done = []
+    done: list[str] = []
     for change in changes:
+        if is_over():
+            break
         if _take_in(connection, port, change, now=now):
             done.append(change.token)
         elif not breakers.may_call(breakers.erp(connection.pk)):

@@ -15,7 +15,7 @@ from django.db import OperationalError, transaction
 from gateway import outbox, timers
 from gateway import worker as module
 from gateway.bell import bell
-from gateway.models import Delivery, DeliveryKind
+from gateway.models import Checkpoint, Delivery, DeliveryKind, UnsealedEvent
 from gateway.pipeline import relay
 from gateway.worker import ORDER, Worker
 
@@ -224,6 +224,8 @@ def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_else(worker, consu
     assert stopped == [True]
     assert len(consumers.ended) == 1
     assert sorted(row.standing for row in Delivery.objects.all()) == ["delivered", "pending"]
+    assert not UnsealedEvent.objects.exists()
+    assert Checkpoint.objects.exists(), "the trail is signed when a worker ends"
 
 
 def test_a_stop_does_not_wait_for_ever(worker, consumers, caplog):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from gateway import breakers
 from gateway.models import Breaker, Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
@@ -220,3 +221,12 @@ def test_an_erp_that_refuses_our_credentials_when_probed_is_blocked_and_the_next
     connection.refresh_from_db()
     assert "401" in connection.blocked_reason
     assert breakers.take_probe(breakers.erp(connection.pk)) is not None
+
+
+def test_a_turn_that_has_lasted_long_enough_leaves_the_rest_to_the_next(connection, erp, acme):
+    erp.release()
+    erp.release()
+    is_over = iter([False, True])
+    assert release.poll(connection, now=timezone.now(), is_over=lambda: next(is_over)) == 1
+    assert poll_erp() == 1
+    assert Order.objects.count() == 2
