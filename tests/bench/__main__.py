@@ -5,19 +5,13 @@ The first line tells how fast and how busy the machine is at that moment; figure
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
-from tests.bench import as2, as2_door, end_to_end, gateway, x12
-from tests.bench.measure import Bench, Void, cpu_s, rounded
+from tests.bench import as2, as2_door, calibration, end_to_end, gateway, queue_claim, x12
+from tests.bench.measure import Bench, Void
 
 BENCHES: Final[dict[str, Bench]] = {
     **x12.BENCHES,
@@ -25,45 +19,26 @@ BENCHES: Final[dict[str, Bench]] = {
     **as2_door.BENCHES,
     **gateway.BENCHES,
     **end_to_end.benches(),
+    **queue_claim.BENCHES,
 }
-_STEPS: Final = 100_000
+#: Starts of the names of benches that measure load.
+_LOAD: Final = ("as2.door", "as2.slow", "e2e.", "queue.")
 
 
-def calibration() -> str:
-    """One line about the machine."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    signing, stepping = cpu_s(lambda: key.sign(b"calibration", padding.PKCS1v15(), hashes.SHA256()), _steps)
-    facts = {
-        "bench": "calibration",
-        "value": rounded(1 / signing),
-        "unit": "RSA-2048 signatures/s",
-        "python_steps_per_s": rounded(_STEPS / stepping),
-        "load_average": rounded(os.getloadavg()[0]),
-        "cores": os.cpu_count(),
-    }
-    return json.dumps(facts)
-
-
-def _steps() -> int:
-    total = 0
-    for step in range(_STEPS):
-        total += step & 7
-    return total
-
-
-def lines(prefix: str) -> Iterator[str]:
-    """A line for each result of the benches whose name starts with ``prefix``.
+def lines(prefix: str, benches: Mapping[str, Bench]) -> Iterator[str]:
+    """A line for each result of the benches whose name starts with ``prefix``, behind one about the machine.
 
     Raises:
         Void: at the end, when a bench gave no figure; says which and why.
     """
+    chosen = {name: bench for name, bench in benches.items() if name.startswith(prefix)}
+    yield calibration.line(load=any(name.startswith(_LOAD) for name in chosen))
     void = []
-    for name, bench in BENCHES.items():
-        if name.startswith(prefix):
-            try:
-                yield from (result.line() for result in bench())
-            except Void as why:
-                void.append(f"{name}: {why}")
+    for name, bench in chosen.items():
+        try:
+            yield from (result.line() for result in bench())
+        except Void as why:
+            void.append(f"{name}: {why}")
     if void:
         raise Void("\n".join(void))
 
@@ -71,11 +46,13 @@ def lines(prefix: str) -> Iterator[str]:
 def main() -> None:
     parser = ArgumentParser(prog="python -m tests.bench", description="Measure, a JSON object a line.")
     parser.add_argument("prefix", nargs="?", default="", help=f"start of the names to run: {', '.join(BENCHES)}")
-    prefix = parser.parse_args().prefix
+    parser.add_argument("--minutes", type=float, help="how long e2e.as2_to_erp keeps up its rate (default: seconds)")
+    asked = parser.parse_args()
+    prefix, benches = asked.prefix, {**BENCHES, **(end_to_end.benches(asked.minutes) if asked.minutes else {})}
     if not any(name.startswith(prefix) for name in BENCHES):
         parser.error(f"no name starts with {prefix!r}; there are {', '.join(BENCHES)}")
     try:
-        for line in chain([calibration()], lines(prefix)):
+        for line in lines(prefix, benches):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
     except Void as why:

@@ -201,6 +201,7 @@ def _cost(name: str, burst: Burst) -> Iterator[Result]:
         ("worker", each.worker_s),
         ("database", each.database_s),
         ("broker", each.broker_s),
+        ("erp", each.erp_s),
     ):
         yield Result(bench=f"{name}.cpu.{who}", value=seconds * 1e3, unit="ms of CPU a message")
     yield Result(bench=f"{name}.commits", value=each.commits, unit="transactions that write a message")

@@ -210,6 +210,7 @@ class Spent:
     worker_s: float
     database_s: float
     broker_s: float
+    erp_s: float
     commits: float  #: transactions that wrote
 
     def __sub__(self, other: Spent) -> Spent:
@@ -218,6 +219,7 @@ class Spent:
             self.worker_s - other.worker_s,
             self.database_s - other.database_s,
             self.broker_s - other.broker_s,
+            self.erp_s - other.erp_s,
             self.commits - other.commits,
         )
 
@@ -227,6 +229,7 @@ class Spent:
             self.worker_s / count,
             self.database_s / count,
             self.broker_s / count,
+            self.erp_s / count,
             self.commits / count,
         )
 
@@ -249,6 +252,7 @@ class Gateway:
             self._cpu_s("worker"),
             tree_cpu_s(server.pid) if server is not None else 0.0,
             sum(program_cpu_s(pid) for pid in _brokers()),
+            self._site.erp.cpu_until_now_s(),
             self._site.ask(self.name, _TRANSACTIONS) if server is not None else 0,
         )
 

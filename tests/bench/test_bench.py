@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.bench import peers, x12_documents
+from edi_maps import x12
+from edi_maps.findings import Verdict
+from gateway.transports.as2 import build_mdn, receive
+from tests.bench import as2, calibration, end_to_end, peers, x12_documents
 from tests.bench.__main__ import BENCHES, lines, main
 from tests.bench.measure import Result, Void, cpu_s, percentile
+from tests.bench.senders import Senders
 
 
 def test_a_prefix_runs_its_benches_and_prints_json_lines_behind_the_calibration():
@@ -38,7 +45,7 @@ def test_a_prefix_of_no_bench_is_told_with_the_names_there_are(monkeypatch, caps
     assert all(name in said.err.replace("\n", " ") for name in BENCHES)
 
 
-def test_a_bench_without_a_figure_does_not_stop_the_others(monkeypatch):
+def test_a_bench_without_a_figure_does_not_stop_the_others():
     def void():
         yield from ()
         raise Void("the two sides differ")
@@ -46,8 +53,8 @@ def test_a_bench_without_a_figure_does_not_stop_the_others(monkeypatch):
     def sound():
         yield Result(bench="b.sound", value=1, unit="ms")
 
-    monkeypatch.setattr("tests.bench.__main__.BENCHES", {"b.void": void, "b.sound": sound})
-    printed = lines("b.")
+    printed = lines("b.", {"b.void": void, "b.sound": sound})
+    assert json.loads(next(printed))["bench"] == "calibration"
     assert json.loads(next(printed))["bench"] == "b.sound"
     with pytest.raises(Void, match=r"^b\.void: the two sides differ$"):
         next(printed)
@@ -93,3 +100,63 @@ def test_works_are_measured_by_turns():
 def test_a_percentile_is_one_of_the_values():
     values = [float(value) for value in range(1, 21)]
     assert [percentile(values, share) for share in (0.0, 0.5, 0.95, 1.0)] == [1, 10, 19, 20]
+
+
+def test_a_run_that_measures_load_tells_of_the_disk_and_the_web_server_too():
+    said = json.loads(calibration.line(load=True))
+    assert said["fdatasync_4k_per_s"] > 0
+    assert said["hello_requests_per_s"] > 0
+
+
+def test_an_acknowledgment_of_the_whole_way_is_in_order():
+    [interchange] = x12.read(x12_documents.acknowledgment("100000001", 20))
+    [one] = interchange.groups[0].sets
+    assert (one.verdict, one.findings) == (Verdict.ACCEPTED, ())
+    assert (one.record.order_number, len(one.record.lines)) == ("100000001", 20)
+
+
+def test_each_message_is_posted_once_and_its_mdn_proved():
+    numbers = [f"{number:09d}" for number in range(100_000_001, 100_000_009)]
+    with _taker() as (port, taken), closing(Senders(as2.link().supplier, lines=2)) as senders:
+        senders.make(numbers)
+        posted = senders.post([port], numbers, per_second=40)
+    assert [one.number for one in posted] == numbers
+    assert sorted(taken) == [f"<{number}@supplier>" for number in numbers]
+
+
+def test_a_queue_that_grows_has_a_slope():
+    depth = end_to_end.Depth(at=[0, 1, 2, 3, 4, 5, 6, 7], waiting=[0, 9, 30, 50, 50, 52, 54, 56])
+    assert depth.slope() == pytest.approx(2)
+
+
+@contextmanager
+def _taker():
+    """A door that takes every message and answers with its signed MDN; its port, and the Message-IDs that came."""
+    taken = []
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken.append(self.headers["Message-ID"])
+            headers, terms = dict(self.headers), as2.link().buyer
+            got = receive(headers, body, terms)
+            answer = build_mdn(headers, terms=terms, mic=(got.mic, got.mic_algorithm), text="Taken.")
+            self.send_response(200)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, *_):
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port, taken
+    finally:
+        server.shutdown()
+        server.server_close()
