@@ -15,6 +15,7 @@ from django.db import DatabaseError, transaction
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
 from gateway import archives, breakers, erp, exception_queue, logs, order_book, states
+from gateway.blob_store import Full, Unreachable
 from gateway.erp.port import (
     AuthFailed,
     Change,
@@ -240,6 +241,10 @@ def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: d
         return False
     except (AuthFailed, DatabaseError):
         raise  # about the whole connection, or about us: not this order's fault
+    except (Full, Unreachable) as error:
+        # A disk without room is nobody's case in procurement: the ERP names the change again, and then there is room.
+        log.error("erp=%s key=%s not taken in: %s", connection.code, change.order_key, error)
+        return False
     except (Permanent, order_book.UnusableOrder) as error:
         _cannot_be_taken_in(connection, change, str(error))
     except Exception as error:  # the outer edge of one order: its fault must not keep the others from their suppliers

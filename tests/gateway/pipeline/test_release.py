@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from gateway import breakers
+from gateway.blob_store import Full
+from gateway.blob_store.files import Files
 from gateway.models import Breaker, Delivery, Document, ErpConnection, ExceptionCase, Order, OrderRevision
 from gateway.pipeline import decide, release
 from partners import onboarding
@@ -40,6 +42,22 @@ def test_a_change_seen_twice_because_the_settling_was_lost_leaves_once(connectio
     poll_erp()
     poll_erp()
     assert Document.objects.count() == Delivery.objects.count() == OrderRevision.objects.count() == 1
+
+
+def test_an_order_for_which_the_disk_has_no_room_is_taken_in_once_there_is_and_is_nobodys_case(
+    connection, erp, acme, monkeypatch
+):
+    def no_room(*_arguments):
+        raise Full("no space left on device")
+
+    erp.release()
+    with monkeypatch.context() as full:
+        full.setattr(Files, "put", no_room)
+        assert poll_erp() == 0
+    assert not ExceptionCase.objects.exists()
+    assert not Order.objects.exists()
+    assert poll_erp() == 1
+    assert Document.objects.count() == 1
 
 
 def test_a_change_is_a_replacement_that_names_its_revision(connection, erp, acme):
