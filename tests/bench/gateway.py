@@ -50,6 +50,8 @@ def embedded_on_sqlite() -> Iterator[Result]:
         accepted = _acknowledge_at_a_pace(supplier, numbers[AT_ONCE:])
         effects = _effects(world, len(numbers))
         waits = [max(0.0, (effects[number] - at).total_seconds()) for number, at in accepted.items()]
+        locked = Path(folder, "output.log").read_text(errors="replace").count("database is locked")
+        yield Result(bench="e2e.sqlite.locked", value=locked, unit="lock errors")
     for share in (0.5, 0.95):
         yield Result(
             bench=f"e2e.sqlite.accept_to_erp.p{share * 100:.0f}", value=percentile(waits, share) * 1e3, unit="ms"
