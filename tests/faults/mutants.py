@@ -1,0 +1,291 @@
+"""Bugs to be put into the gateway: each breaks one of its rules, and a harness that lets one pass has a hole.
+
+A bug is a few attributes of the real modules, set at the start of a process. Django must be set up before.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+#: Of what object, which attribute, and what it is instead.
+Change = tuple[Any, str, Any]
+
+
+class Layer(StrEnum):
+    """The layer that must catch it. Others may as well."""
+
+    CRASH_POINTS = "crash points"
+    STATE_MACHINE = "state machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    name: str
+    breaks: str  #: which rule
+    layer: Layer
+    changes: Callable[[], Sequence[Change]]
+    story: str = "answer"  #: in which the crash points catch it
+
+    def apply(self) -> None:
+        """Put it in, for as long as this process lives."""
+        for owner, name, instead in self.changes():
+            setattr(owner, name, instead)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put it in, and take it out again."""
+        changes = self.changes()
+        were = [(owner, name, getattr(owner, name)) for owner, name, _instead in changes]
+        try:
+            for owner, name, instead in changes:
+                setattr(owner, name, instead)
+            yield
+        finally:
+            for owner, name, was in were:
+                setattr(owner, name, was)
+
+
+def _claim_with(old: str, new: str) -> list[Change]:
+    """The claiming statement with other words in it."""
+    from gateway import outbox
+
+    words = {name: getattr(outbox, name) for name in ("_CLAIM", "_DUE", "_DUE_OR_ASIDE", "_ANY_REMOTE")}
+    changed: list[Change] = [(outbox, name, text.replace(old, new)) for name, text in words.items() if old in text]
+    if not changed:
+        raise ValueError(f"the claiming statement has no {old!r} any more")
+    return changed
+
+
+# ------------------------------------------------------------------------------------------ caught by crash points
+def _no_idempotency_key() -> list[Change]:
+    from gateway.pipeline import relay
+
+    make = relay._submission
+
+    def new_each_time(delivery: Any, document: Any) -> Any:
+        made = make(delivery, document)
+        return replace(made, key=f"{made.key}-{secrets.token_hex(4)}")
+
+    return [(relay, "_submission", new_each_time)]
+
+
+def _early_acknowledgment() -> list[Change]:
+    """As a queue does that forgets a message when it hands it out."""
+    from gateway import outbox
+    from gateway.models import DeliveryKind
+
+    claim, finish = outbox.claim, outbox.finish
+
+    def forgotten(kind: DeliveryKind, owner: str) -> Any:
+        claimed = claim(kind, owner)
+        if claimed is not None and kind != DeliveryKind.TIMER:
+            finish(claimed)
+        return claimed
+
+    return [
+        (outbox, "claim", forgotten),
+        (outbox, "hold", lambda claimed: None),
+        (outbox, "finish", lambda claimed, result="": None),
+        (outbox, "retry", lambda claimed, error, **terms: True),
+    ]
+
+
+def _publish_only() -> list[Change]:
+    """The work is told of after the commit, and is nowhere else."""
+    from django.db import transaction
+
+    from gateway import outbox
+
+    queue = outbox._open
+
+    def told_later(deliveries: Any, lanes: Any) -> None:
+        transaction.on_commit(lambda: queue(deliveries, lanes))
+
+    return [(outbox, "_open", told_later)]
+
+
+def _new_message_id_on_retry() -> list[Change]:
+    from gateway.models import DeliveryKind, Transmission
+    from gateway.pipeline import relay
+
+    send = relay._HANDLERS[DeliveryKind.PARTNER]
+
+    def anew(claim: Any, *, now: Any) -> None:
+        message = claim.delivery.transmission
+        if message.state == "prepared":
+            message.message_id = ""
+            Transmission.objects.filter(pk=message.pk).update(message_id="")
+            Transmission.objects.filter(pk=message.pk).update(uid=secrets.token_hex(16))
+            message.refresh_from_db()
+        send(claim, now=now)
+
+    return [(relay, "_HANDLERS", {**relay._HANDLERS, DeliveryKind.PARTNER: anew})]
+
+
+def _receipt_before_commit() -> list[Change]:
+    """The answer is given first, and what it promises is stored when there is time."""
+    from django.db import transaction
+
+    from gateway import outbox
+    from gateway.pipeline import receive
+
+    store, claim = receive.receive, outbox.claim
+    to_store: list[Callable[[], object]] = []
+
+    def promise(incoming: Any, make_answer: Any) -> Any:
+        with transaction.atomic():
+            accepted = store(incoming, make_answer)
+            transaction.set_rollback(True)
+        to_store.append(partial(store, incoming, make_answer))
+        return accepted
+
+    def with_time(kind: Any, owner: str) -> Any:
+        while to_store:
+            to_store.pop()()
+        return claim(kind, owner)
+
+    return [(receive, "receive", promise), (outbox, "claim", with_time)]
+
+
+def _bytes_after_commit() -> list[Change]:
+    from django.db import transaction
+
+    from gateway.blob_store.files import Files
+    from gateway.models import Blob
+
+    put = Files.put
+
+    def later(self: Files, data: bytes) -> str:
+        transaction.on_commit(lambda: put(self, data))
+        return ""
+
+    return [(Files, "put", later), (Blob, "prepare", staticmethod(lambda *contents: None))]
+
+
+def _no_lease_expiry() -> list[Change]:
+    return _claim_with("entry.due_at <= {now}", "entry.due_at <= {now} AND entry.state <> 'sending'")
+
+
+# ---------------------------------------------------------------------------------------- caught by the state machine
+def _no_fencing() -> list[Change]:
+    from gateway import outbox
+    from gateway.models import QueueEntry
+
+    return [(outbox, "_mine", lambda claimed: QueueEntry.objects.filter(pk=claimed.delivery.pk))]
+
+
+def _attempts_not_counted() -> list[Change]:
+    return _claim_with("attempts = attempts + 1", "attempts = attempts + CASE state WHEN 'sending' THEN 0 ELSE 1 END")
+
+
+def _crashes_forgotten() -> list[Change]:
+    return _claim_with("THEN crashes + 1", "THEN 1")
+
+
+def _looked_up_never() -> list[Change]:
+    return _claim_with("doubtful OR state IN ('sending', 'in_doubt')", "doubtful")
+
+
+def _lanes_ignored() -> list[Change]:
+    return _claim_with("ahead.entry_id < mine.entry_id", "ahead.entry_id < 0")
+
+
+def _lease_by_the_workers_clock() -> list[Change]:
+    from django.conf import settings
+    from django.utils import timezone
+
+    from gateway import outbox
+    from gateway.models import QueueEntry
+
+    take = outbox._take
+
+    def by_our_clock(*asked: Any) -> Any:
+        if (taken := take(*asked)) is not None:
+            QueueEntry.objects.filter(pk=taken[0]).update(due_at=timezone.now() + settings.LEASE)
+        return taken
+
+    return [(outbox, "_take", by_our_clock)]
+
+
+def _check_then_insert() -> list[Change]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX IF EXISTS transmission_once")
+    return []
+
+
+def _content_not_compared() -> list[Change]:
+    from gateway.pipeline import receive
+
+    return [(receive, "_equal", lambda incoming, digests, payloads: True)]
+
+
+def _repeat_answered_anew() -> list[Change]:
+    from gateway.pipeline import receive
+
+    return [(receive, "stored_answer", lambda row: receive.Answer(status=202, body=secrets.token_bytes(8)))]
+
+
+def _replay_of_what_is_over() -> list[Change]:
+    from gateway import outbox
+    from gateway.models import Delivery, QueueEntry
+
+    def anything(delivery: Any, *, actor: str) -> None:
+        Delivery.objects.filter(pk=delivery.pk).update(state="open", finished_at=None)
+        QueueEntry.objects.update_or_create(
+            pk=delivery.pk, defaults={"kind": delivery.kind, "state": "pending", "remote": outbox.remote_of(delivery)}
+        )
+
+    return [(outbox, "revive", anything)]
+
+
+def _parked_for_ever() -> list[Change]:
+    from gateway.pipeline import apply, release
+
+    return [(release, "wake_parked", lambda order: None), (apply, "wake_overlooked", lambda: 0)]
+
+
+def _everybody_probes() -> list[Change]:
+    from django.db.models.functions import Now
+
+    from gateway import breakers
+    from gateway.models import Breaker
+
+    def take(remote: str) -> Any:
+        return Breaker.objects.filter(remote=remote, open_until__lte=Now()).values_list("open_until", flat=True).first()
+
+    return [(breakers, "take_probe", take)]
+
+
+_C, _S = Layer.CRASH_POINTS, Layer.STATE_MACHINE
+MUTANTS: Final = {
+    one.name: one
+    for one in (
+        Mutant("no_idempotency_key", "the ERP gets the same key at every try", _C, _no_idempotency_key),
+        Mutant("early_ack", "work stays in the queue until it is done", _C, _early_acknowledgment),
+        Mutant("publish_only", "work is committed with what it is for", _C, _publish_only),
+        Mutant("no_lease_expiry", "what a dead worker held is due again", _C, _no_lease_expiry),
+        Mutant("new_message_id", "a repeat has the id of the first try", _C, _new_message_id_on_retry, "order"),
+        Mutant("mdn_before_commit", "a receipt follows the commit", _C, _receipt_before_commit),
+        Mutant("bytes_after_commit", "a row is committed after its bytes", _C, _bytes_after_commit),
+        Mutant("no_fencing", "a late ending changes nothing", _S, _no_fencing),
+        Mutant("attempts_not_counted", "a crash is an attempt", _S, _attempts_not_counted),
+        Mutant("crashes_forgotten", "crashes in a row are counted", _S, _crashes_forgotten),
+        Mutant("crash_not_doubted", "after a crash the ERP is asked first", _S, _looked_up_never),
+        Mutant("lanes_ignored", "the effects of one order are in sequence", _S, _lanes_ignored),
+        Mutant("workers_clock", "a lease runs by the database's clock", _S, _lease_by_the_workers_clock),
+        Mutant("check_then_insert", "of two equal messages at once one is stored", _S, _check_then_insert),
+        Mutant("content_not_compared", "one id, other content: refused", _S, _content_not_compared),
+        Mutant("answered_anew", "a repeat gets the first answer", _S, _repeat_answered_anew),
+        Mutant("replay_of_what_is_over", "what is over stays over", _S, _replay_of_what_is_over),
+        Mutant("parked_for_ever", "what waits for its order is looked at when it comes", _S, _parked_for_ever),
+        Mutant("everybody_probes", "one call at a time to what is left alone", _S, _everybody_probes),
+    )
+}
