@@ -20,7 +20,7 @@ from gateway.order_book.addressing import as_ordered
 from gateway.order_book.answers import compare_acknowledgment
 from gateway.order_book.differences import Difference
 from gateway.order_book.history import changes
-from gateway.order_book.lookup import AmbiguousOrder, find, hold, named
+from gateway.order_book.lookup import AmbiguousOrder, find, hold_with_lines, named
 from gateway.order_book.promises import apply_acknowledgment
 from gateway.order_book.releases import Released, UnusableOrder, release
 from gateway.order_book.shipments import apply_ship_notice, compare_ship_notice, orders_of
@@ -40,7 +40,7 @@ __all__ = [
     "compare_acknowledgment",
     "compare_ship_notice",
     "find",
-    "hold",
+    "hold_with_lines",
     "named",
     "orders_of",
     "release",

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from gateway.models import Order
-from gateway.order_book.lines import LineFinder
+from gateway.order_book.lines import LineFinder, lines_of
 from gateway.order_book.readings import agrees_to_deletion, answers_cancellation, is_stale, revision_answered
 
 Answer = TypeVar("Answer", OrderAcknowledgment, ShipNotice)
@@ -28,7 +28,7 @@ def as_ordered(record: Answer, orders: Sequence[Order]) -> Answer:
 
 
 def _acknowledgment(record: OrderAcknowledgment, order: Order) -> OrderAcknowledgment:
-    finder = LineFinder(list(order.lines.order_by("pk")))
+    finder = LineFinder(lines_of(order))
     lines = []
     for answer in record.lines:
         line = finder.find(answer.line_number, answer.product_ids)
@@ -41,7 +41,7 @@ def _acknowledgment(record: OrderAcknowledgment, order: Order) -> OrderAcknowled
 
 def _ship_notice(record: ShipNotice, orders: Sequence[Order]) -> ShipNotice:
     by_number = {order.number: order for order in orders}
-    finders = {order.number: LineFinder(list(order.lines.order_by("pk"))) for order in orders}
+    finders = {order.number: LineFinder(lines_of(order)) for order in orders}
     items = []
     for item in record.items:
         order = by_number.get((item.order_number or "").strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -11,7 +11,6 @@ from edi_maps.canonical import Disposition, LineStatus, OrderAcknowledgment
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, Promise
 from gateway.order_book.lines import save_lines, storable
-from gateway.order_book.lookup import hold
 from gateway.order_book.readings import (
     CONFIRMS,
     DECIDES,
@@ -28,12 +27,11 @@ from gateway.order_book.readings import (
 
 
 def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Document, *, now: datetime) -> None:
-    """Write the answer into the book, in the caller's transaction; the same document again changes nothing.
+    """Write the answer into the book, in the caller's transaction, which holds the order; the same document again changes nothing.
 
     A change that is rejected leaves what was promised as it was. The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
     unit than the order's is kept as an answer without a quantity: sums never mix units.
     """
-    hold([order])
     if Event.objects.filter(name="order.acknowledged", order=order, document=document).exists():
         return
     answers: list[LineAnswer] = []
@@ -42,21 +40,11 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     if not (unchanged or answers_cancellation(order, record)):
         answers = [*read(order, record)[0]]
         answers += implied(order, record, {answer.line.pk for answer in answers})
-    Promise.objects.bulk_create(
-        Promise(
-            line=answer.line,
-            document=document,
-            position=position,
-            status=said.status,
-            code=said.code[:8],
-            quantity=said.quantity,
-            unit_price=storable(said.price),
-            on=said.on,
-        )
-        for answer in answers
-        for position, said in enumerate(answer.said, start=1)
-    )
-    recompute_promises(order, [answer.line for answer in answers])
+    said = {answer.line: list(_promises(answer, document)) for answer in answers if answer.said}
+    Promise.objects.bulk_create(row for rows in said.values() for row in rows)
+    for line, rows in said.items():  # this is the newest answer to it, so that its sums are made of nothing else
+        _sum_up(line, rows)
+    save_lines(list(said), _SUMS)
     if record.disposition in DECIDES:
         answered = revision or 0 if is_stale(order, revision) else order.revision
         order.acknowledged_revision = max(order.acknowledged_revision or 0, answered)
@@ -72,18 +60,18 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     )
 
 
-def recompute_promises(order: Order, lines: Iterable[OrderLine]) -> None:
-    """Make the sums of these lines of the order anew, each from the newest document that answered it."""
-    newest: dict[int, list[Promise]] = {}
-    for row in Promise.objects.filter(line__order=order).order_by("pk"):
-        rows = newest.setdefault(row.line_id, [])
-        if rows and rows[0].document_id != row.document_id:
-            rows.clear()
-        rows.append(row)
-    lines = list(lines)
-    for line in lines:
-        _sum_up(line, newest.get(line.pk, []))
-    save_lines(lines, _SUMS)
+def _promises(answer: LineAnswer, document: Document) -> Iterator[Promise]:
+    for position, said in enumerate(answer.said, start=1):
+        yield Promise(
+            line=answer.line,
+            document=document,
+            position=position,
+            status=said.status,
+            code=said.code[:8],
+            quantity=said.quantity,
+            unit_price=storable(said.price),
+            on=said.on,
+        )
 
 
 _SUMS: Final = ("answered", "confirmed", "backordered", "refused", "promised_on", "promised_price")

@@ -20,7 +20,7 @@ from edi_maps.canonical import (
 from gateway.models import Order, OrderLine, OrderState
 from gateway.order_book import days
 from gateway.order_book.amendments import changed_lines
-from gateway.order_book.lines import LineFinder, line_key, same_unit, storable
+from gateway.order_book.lines import LineFinder, line_key, lines_of, same_unit, storable
 
 _S = LineStatus
 
@@ -76,7 +76,7 @@ class LineAnswer:
 
 def read(order: Order, record: OrderAcknowledgment) -> tuple[list[LineAnswer], list[AcknowledgmentLine]]:
     """The answers by line of the order, and those that name no line of it."""
-    lines = list(order.lines.order_by("pk"))
+    lines = lines_of(order)
     finder = LineFinder(lines)
     answers: dict[int, LineAnswer] = {}
     strangers = []
@@ -195,7 +195,7 @@ def is_about_a_change(record: OrderAcknowledgment) -> bool:
 
 def asked_about(order: Order, record: OrderAcknowledgment) -> list[OrderLine]:
     """The lines a document is expected to answer: all that are ordered, or those that changed since the supplier answered."""
-    lines = list(order.lines.filter(deleted=False).order_by("pk"))
+    lines = [line for line in lines_of(order) if not line.deleted]
     if not is_about_a_change(record) or order.acknowledged_revision is None:
         return lines
     stands = order.revisions.get(number=order.revision)

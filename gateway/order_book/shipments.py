@@ -15,7 +15,7 @@ from edi_maps.findings import Severity
 from gateway import events
 from gateway.models import Document, Event, Order, OrderLine, OrderState, ShippedQuantity
 from gateway.order_book.differences import Difference
-from gateway.order_book.lines import LineFinder, other_item, plain, same_unit, save_lines, storable
+from gateway.order_book.lines import LineFinder, lines_of, other_item, plain, same_unit, save_lines, storable
 from gateway.order_book.lookup import hold
 from gateway.order_book.readings import is_stale
 from partners.profiles import AckTerms
@@ -126,7 +126,7 @@ class _Places:
         #: position of the item, from 1 → its line and quantity
         self.counted: dict[int, tuple[OrderLine, Decimal]] = {}
         by_number = {order.number: order for order in orders}
-        finders = {order.number: LineFinder(list(order.lines.order_by("pk"))) for order in orders}
+        finders = {order.number: LineFinder(lines_of(order)) for order in orders}
         for position, item in enumerate(record.items, start=1):
             number = (item.order_number or "").strip()
             if number not in by_number:

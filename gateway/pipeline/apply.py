@@ -65,7 +65,7 @@ def apply(document: Document, *, now: datetime) -> None:
     if document.state == DocumentState.PARKED:
         states.advance(document, DocumentState.TRANSLATED, parked_until=None)
     # From here to the commit the ERP cannot change what is compared.
-    order_book.hold(orders)
+    order_book.hold_with_lines(orders)
     document.order = orders[0]
     document.save(update_fields=["order"])
     if _repeats_the_last(document, orders):

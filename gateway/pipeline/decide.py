@@ -82,7 +82,7 @@ def accept(case: ExceptionCase, *, actor: str, note: str = "") -> None:
         orders = apply.orders_of(document)
         if orders is None:
             raise NotPossible("Its order is not in the order book: it can be replayed when the order is there.")
-        order_book.hold(orders)
+        order_book.hold_with_lines(orders)
         states.advance(document, DocumentState.TRANSLATED, actor=actor)
         apply.carry_out(document, record, orders, now=timezone.now())
     exception_queue.resolve(case, exception_queue.Resolution.ACCEPTED, actor=actor, note=note)

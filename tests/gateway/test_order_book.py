@@ -124,6 +124,7 @@ def document(kind: str = "order_acknowledgment") -> Document:
 def acknowledged(order: Order, record: OrderAcknowledgment, source: Document | None = None) -> Document:
     source = source or document()
     with transaction.atomic():
+        order_book.hold_with_lines([order])
         order_book.apply_acknowledgment(order, record, source, now=NOON)
     return source
 
