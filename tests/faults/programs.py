@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 ROOT: Final = Path(__file__).parents[2]
 _READY_S: Final = 40.0
@@ -50,6 +50,20 @@ def write_whole(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
+class Running(Protocol):
+    """One life of a program: ``subprocess.Popen``, or a fork of the launcher."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass
 class Program:
     """One program that is started again whenever it was killed."""
@@ -60,17 +74,21 @@ class Program:
     environment: Mapping[str, str] = field(repr=False)
     log: Path
     port: int = 0  #: where it listens; 0: nowhere
+    begin: Callable[[Sequence[str], Path], Running] | None = None  #: its arguments, its log; None: a new interpreter
     starts: int = 0
     paused_until: float = 0.0  #: monotonic; 0: it runs
     peak_rss_kb: int = 0
     cpu_s: float = 0.0  #: of the lives that are over
     started_at: float = 0.0  #: monotonic
     ends: list[int] = field(default_factory=list)  #: exit codes nobody asked for
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Running | None = None
 
     def start(self) -> None:
         self.starts += 1
         self.started_at = time.monotonic()
+        if self.begin is not None:
+            self._process = self.begin(self.arguments, self.log)
+            return
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *self.arguments],
@@ -144,26 +162,3 @@ class Program:
         now = next((int(words[1]) for words in lines), 0)
         self.peak_rss_kb = max(self.peak_rss_kb, now)
         return now
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str], *, log: Path, within_s: float = 120) -> str:
-    """Run one command of ours to its end and return what it printed.
-
-    Raises:
-        HarnessError: it failed.
-    """
-    with log.open("ab") as errors:
-        ran = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            timeout=within_s,
-        )
-        errors.write(ran.stdout)
-    said = ran.stdout.decode("utf-8", "replace")
-    if ran.returncode:
-        raise HarnessError(f"{' '.join(arguments)} ended with {ran.returncode}: {said.strip()[-600:]} (see {log.name})")
-    return said

@@ -17,6 +17,4 @@ RETRY_SCHEDULE_MIN = {
 }
 BREAKER_PAUSE_S, BREAKER_MOST_S = 0.5, 5.0
 RETRIES_PER_MINUTE = 3000  # as many more as the pauses are shorter
-#: Nothing is collected while anything runs; after the run the harness collects with none.
-BLOB_GRACE = timedelta(seconds=float(os.environ.get("FAULTS_BLOB_GRACE_S", "86400")))
 CELERY_TASK_DEFAULT_QUEUE = os.environ.get("FAULTS_QUEUE", "gateway")

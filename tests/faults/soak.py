@@ -29,9 +29,10 @@ from tests.faults import brokers, verdict
 from tests.faults.databases import Database, PostgreSQL, Sqlite
 from tests.faults.disks import SmallDisk
 from tests.faults.documents import order
+from tests.faults.launch import Launcher
 from tests.faults.network import Mode, Proxy, Switchboard
 from tests.faults.plan import NUMBERS, Fault, Plan, Size, Supplier, draw
-from tests.faults.programs import HarnessError, Program, free_port, is_listening, run, until, write_whole
+from tests.faults.programs import HarnessError, Program, free_port, is_listening, until, write_whole
 
 LEASE_S: Final = 3.0
 ERP_MEAN_S: Final = 0.03  #: an ERP is never instant, and faults need something to meet
@@ -176,17 +177,27 @@ class Soak:
             "GATEWAY_LOG_LEVEL": "WARNING",
             "GATEWAY_LOG_FORMAT": "line",
         }
+        self._launcher = self._launch()
         self._programs = self._gateway_programs()
         self._door = self._switchboard.proxy([program.port for program in self._programs if program.port])
         self._others()
 
+    def _launch(self, mutant: str = "") -> Launcher:
+        launcher = Launcher(self._environment, log=self._folder / "launch.log", mutant=mutant)
+        self._stack.callback(launcher.close)
+        return launcher
+
     def _gateway_programs(self) -> list[Program]:
-        launch = ["-m", "tests.faults.launch", "--mutant", self._o.mutant] if self._o.mutant else ["manage.py"]
+        launcher = self._launcher
+        if self._o.mutant:
+            # The bug goes into the gateway only: what judges it must be as it is.
+            launcher = self._launch(self._o.mutant)
 
         def program(name: str, role: str, *arguments: str, port: int = 0) -> Program:
             listening = ["--port", str(port)] if port else []
             log = self._folder / f"{name}.log"
-            return Program(name, role, [*launch, *arguments, *listening], self._environment, log, port)
+            command = ["manage.py", *arguments, *listening]
+            return Program(name, role, command, self._environment, log, port, begin=launcher.start)
 
         if self._o.on == "sqlite":
             return [
@@ -231,7 +242,7 @@ class Soak:
             }
         facts = {"erp_url": f"http://127.0.0.1:{self._erp_line.port}", "erp_token": token, "suppliers": on_as2}
         (folder / "world.json").write_text(json.dumps(facts))
-        api_key = run(["-m", "tests.faults.world", str(folder)], self._environment, log=folder / "world.log")
+        api_key = self._launcher.run(["-m", "tests.faults.world", str(folder)], log=folder / "world.log")
         self._config = {
             "suppliers": on_as2,
             "our_certificate": "our.pem",
@@ -243,7 +254,8 @@ class Soak:
         self._suppliers = self._other("suppliers", ["-m", "tests.faults.suppliers", str(folder / "suppliers.json")])
 
     def _other(self, name: str, arguments: list[str]) -> Program:
-        program = Program(name, name, arguments, self._environment, self._folder / f"{name}.log")
+        begin = self._launcher.start if arguments[0] == "manage.py" else None
+        program = Program(name, name, arguments, self._environment, self._folder / f"{name}.log", begin=begin)
         self._stack.callback(program.kill)
         return program
 
@@ -524,18 +536,11 @@ class Soak:
         left["database broken"] = int(self._database.check() != "ok")
         left["database is locked, in the logs"] = self._logged(_LOCKED)
         self._suppliers.stop()
-        audit = self._manage("audit", "seal") or self._manage("audit", "verify")
-        self._environment["FAULTS_BLOB_GRACE_S"] = "0"
-        wrong_bytes = self._manage("blobs", "collect") or self._manage("blobs", "verify")
         rows_file = folder / "rows.json"
-        run(
-            ["-m", "tests.faults.evidence", str(rows_file)],
-            self._environment,
-            log=folder / "evidence.log",
-            within_s=600,
-        )
+        self._launcher.run(["-m", "tests.faults.evidence", str(rows_file)], log=folder / "evidence.log", within_s=600)
+        rows = json.loads(rows_file.read_text())
         evidence = verdict.Evidence(
-            rows=json.loads(rows_file.read_text()),
+            rows=rows,
             promised=_read_lines(folder / "promised.jsonl"),
             planned=[(message.kind, message.number) for message in plan.messages],
             effects=self._erp.get("/admin/effects", timeout=120).json(),
@@ -546,9 +551,9 @@ class Soak:
                 for line in _read_lines(folder / f"supplier-{code}" / "journal.jsonl")
             ],
             violations=self._database.query("SELECT name, id, was, became FROM soak_violation"),
-            audit=audit,
+            audit=rows["verified"]["audit"],
             left_behind=left,
-            orphans=[wrong_bytes] if wrong_bytes else [],
+            orphans=[rows["verified"]["bytes"]] if rows["verified"]["bytes"] else [],
         )
         (folder / "effects.json").write_text(json.dumps(evidence.effects))
         (folder / "erp_journal.json").write_text(json.dumps(evidence.erp_journal))
@@ -593,14 +598,6 @@ class Soak:
             "load_average": round(os.getloadavg()[0], 2),
             "void": void,
         }
-
-    def _manage(self, *arguments: str) -> str:
-        """Run a command of the gateway; the last of what it said when it did not end with 0, else nothing."""
-        try:
-            run(["manage.py", *arguments], self._environment, log=self._folder / "commands.log", within_s=600)
-        except HarnessError as failed:
-            return str(failed)
-        return ""
 
     def _erp_journal(self) -> Iterator[dict[str, Any]]:
         after = 0
