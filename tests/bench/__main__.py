@@ -5,6 +5,7 @@ The first line tells how fast and how busy the machine is at that moment; figure
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
@@ -60,4 +61,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # So that whatever was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main()
