@@ -495,7 +495,7 @@ def cancel(delivery: Delivery, *, actor: str) -> None:
     """
     free = QueueEntry.objects.filter(pk=delivery.pk).exclude(state=EntryState.SENDING)
     with transaction.atomic():
-        if not free.exists():
+        if free.select_for_update().first() is None:
             raise states.StaleState(f"{delivery} is being tried at this moment, or is over")
         _over(delivery, DeliveryState.CANCELLED, free, actor=actor)
 
