@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import Final, Protocol
 
+import redis
+
 from tests.faults.network import Mode, Proxy, Switchboard
 from tests.faults.programs import HarnessError, free_port, is_listening, until
 
@@ -27,6 +29,9 @@ class Broker(Protocol):
 
     def heal(self) -> None:
         """All lines work again."""
+
+    def waiting(self) -> int:
+        """Rings that nobody has heard."""
 
     def close(self) -> None: ...
 
@@ -45,6 +50,9 @@ class NoBroker:
 
     def heal(self) -> None:
         """Nothing to heal."""
+
+    def waiting(self) -> int:
+        return 0
 
     def close(self) -> None:
         """Nothing to end."""
@@ -86,6 +94,11 @@ class Redis:
     def heal(self) -> None:
         self._line.switch(Mode.PASS)
 
+    def waiting(self) -> int:
+        with redis.Redis(port=self._port) as server:
+            lists = sum(int(server.llen(key)) for key in server.scan_iter(_type="list"))
+            return lists + int(server.hlen("unacked"))
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -112,14 +125,18 @@ class RabbitMq:
     def heal(self) -> None:
         self._line.switch(Mode.PASS)
 
+    def waiting(self) -> int:
+        return sum(int(count) for count in self._ask("-s", "list_queues", "-p", self._vhost, "messages").split())
+
     def close(self) -> None:
         self._ask("delete_vhost", self._vhost)
 
     @staticmethod
-    def _ask(*arguments: str) -> None:
+    def _ask(*arguments: str) -> str:
         asked = subprocess.run(["rabbitmqctl", "-q", *arguments], capture_output=True, text=True, timeout=60)
         if asked.returncode:
             raise HarnessError(f"rabbitmqctl {arguments[0]}: {asked.stderr.strip()[:200]}")
+        return asked.stdout
 
 
 def make(name: str, folder: Path, switchboard: Switchboard) -> Broker:

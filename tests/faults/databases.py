@@ -48,6 +48,12 @@ class Database(Protocol):
     def idle_in_transaction(self) -> int:
         """Connections that hold a transaction open and do nothing."""
 
+    def blocked(self) -> int:
+        """Locks that somebody waits for."""
+
+    def connections(self) -> int:
+        """Of others than the harness."""
+
     def check(self) -> str:
         """ "ok", or what the database says is broken."""
 
@@ -95,6 +101,12 @@ class Sqlite:
                 connection.execute("ROLLBACK")
         except sqlite3.OperationalError:
             return 1
+        return 0
+
+    def blocked(self) -> int:
+        return 0
+
+    def connections(self) -> int:
         return 0
 
     def check(self) -> str:
@@ -180,6 +192,15 @@ class PostgreSQL:
 
     def idle_in_transaction(self) -> int:
         rows = self.query("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+        return int(rows[0][0])
+
+    def blocked(self) -> int:
+        return int(self.query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0])
+
+    def connections(self) -> int:
+        rows = self.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         return int(rows[0][0])
 
     def check(self) -> str:

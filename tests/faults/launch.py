@@ -29,6 +29,7 @@ from typing import Any, Final, TextIO
 from tests.faults.programs import ROOT, HarnessError
 
 _COMMANDS: Final = ("up", "web", "worker", "reference_erp")
+_SETS: Final = ("850", "855", "856", "997")
 
 
 class Launcher:
@@ -126,7 +127,7 @@ class Fork:
 
 # --------------------------------------------------------------------------------------------------- in the launcher
 def _warm_up(mutant: str) -> None:
-    """Import what the commands need, and no more than import."""
+    """Import what the commands need, and read the guides: what is the same in every process whatever happens to it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.faults.settings")
     import django
 
@@ -136,9 +137,13 @@ def _warm_up(mutant: str) -> None:
     from django.core.management import load_command_class
     from django.urls import get_resolver
 
+    from edi_maps.x12 import structure
+
     for name in _COMMANDS:
         load_command_class("gateway", name)
     get_resolver().url_patterns  # noqa: B018  # imports every view
+    for code in _SETS:
+        structure.guide(code, "004010")
     if threading.active_count() != 1:
         raise HarnessError("threads do not survive a fork")
     gc.collect()

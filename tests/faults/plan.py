@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,8 +16,8 @@ from typing import Final
 class Size:
     """How much of everything; the bars say when a run proves something."""
 
-    messages: int  #: that suppliers send
-    per_second: float  #: so that the load outlasts the faults
+    messages: int  #: from suppliers and to them, receipts not counted
+    per_second: float  #: from suppliers, so that the load outlasts the faults
     kills: int  #: of web and worker processes
     pauses: int  #: longer than a lease
     crashes: int  #: of the database, where it has a server
@@ -33,7 +33,7 @@ class Size:
 
 CI: Final = Size(
     messages=2000,
-    per_second=20,
+    per_second=22,
     kills=36,
     pauses=12,
     crashes=4,
@@ -46,7 +46,7 @@ CI: Final = Size(
 )
 NIGHTLY: Final = Size(
     messages=10_000,
-    per_second=20,
+    per_second=22,
     kills=190,
     pauses=50,
     crashes=20,
@@ -85,7 +85,11 @@ class Supplier(StrEnum):
 NUMBERS: Final = {Supplier.REST: "100023", Supplier.AS2: "100017", Supplier.AS2_ASYNC: "100031"}
 #: Of a hundred orders so many are with whom.
 _SHARES: Final = {Supplier.REST: 76, Supplier.AS2: 16, Supplier.AS2_ASYNC: 8}
+#: What an order makes of messages: its answers, and over AS2 the order itself and a 997 for each answer.
+_MESSAGES: Final = {Supplier.REST: 2, Supplier.AS2: 5, Supplier.AS2_ASYNC: 5}
 _REPEATED: Final = 0.10
+_COPIED: Final = 0.03  #: of the messages over AS2: the same interchange once more, as a message of its own
+_COPIED_AFTER_S: Final = 3.0
 _FIVE_AT_ONCE: Final = 0.01
 _BROKEN: Final = 0.001
 _SHUFFLE: Final = 50  #: messages that may pass one another
@@ -109,6 +113,7 @@ class Message:
     number: str
     supplier: Supplier
     repeats: int  #: sent so often again, although it was answered; more than one of them: all at once
+    control: int  #: of its interchange; a copy has that of its original
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +145,27 @@ def draw(seed: int, size: Size, *, crashable: bool, strikable: bool, fillable: b
         fillable: the disk for raw bytes is one of its own.
     """
     chance = random.Random(seed)
-    orders, pace = size.messages // 2, 1 / size.per_second
-    releases, messages = [], []
-    for place in range(orders):
-        number = f"{70_000_000 + place}"
+    pace = 1 / size.per_second
+    releases: list[Release] = []
+    messages: list[Message] = []
+    expected = 0
+    while expected < size.messages:
+        number = f"{70_000_000 + len(releases)}"
         supplier = chance.choices(list(_SHARES), list(_SHARES.values()))[0]
-        at_s = 2 * place * pace
+        at_s = 2 * len(releases) * pace
         releases.append(Release(at_s, number, supplier))
+        expected += _MESSAGES[supplier]
         for turn, kind in enumerate(("acknowledgment", "ship_notice")):
             # Around their order's release and each other, by so many messages: some come before their order, some
             # ship before they confirm.
             shuffled = at_s + (turn + chance.uniform(-_SHUFFLE / 4, _SHUFFLE * 3 / 4)) * pace
-            messages.append(Message(max(0.0, shuffled), kind, number, supplier, _repeats(chance)))
+            one = Message(max(0.0, shuffled), kind, number, supplier, _repeats(chance), len(messages) + 1)
+            messages.append(one)
+            if supplier is not Supplier.REST and chance.random() < _COPIED:
+                messages.append(replace(one, at_s=one.at_s + _COPIED_AFTER_S, repeats=0))
     for place in range(max(1, round(size.messages * _BROKEN))):
-        at_s = chance.uniform(0, 2 * orders * pace)
-        messages.append(Message(at_s, "noise", f"noise-{place}", Supplier.AS2, 0))
+        at_s = chance.uniform(0, 2 * len(releases) * pace)
+        messages.append(Message(at_s, "noise", f"noise-{place}", Supplier.AS2, 0, 0))
     messages.sort(key=lambda message: message.at_s)
     lasts_s = messages[-1].at_s
     counts = {

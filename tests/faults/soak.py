@@ -35,12 +35,15 @@ from tests.faults.plan import NUMBERS, Fault, Plan, Size, Supplier, draw
 from tests.faults.programs import HarnessError, Program, free_port, is_listening, until, write_whole
 
 LEASE_S: Final = 3.0
-ERP_MEAN_S: Final = 0.03  #: an ERP is never instant, and faults need something to meet
+ERP_MEAN_S: Final = 0.02  #: an ERP is never instant, and faults need something to meet
 _OUTAGE_S: Final = 4.0  #: of the ERP, of a partner's server, of the line to the broker
 _AWAY_S: Final = 15.0  #: after a crash, until a program that starts finds its database in order
 _AWAKE_S: Final = 4.0  #: after a pause, until what was under way has come to its end
 _FIRES_WITHIN_S: Final = 3.0  #: so long a fault waits for a process that holds work
 _SETTLED_S: Final = 5.0
+_TICK_S: Final = 0.05
+_SQLITE_HANDS: Final = 4  #: one writer at a time, and two processes
+_MOST_RSS_MB: Final = 400  #: of one process, whatever it was sent
 _KB_A_MESSAGE: Final = 128  #: of raw bytes, four times what it takes
 _STALLED_S: Final = 90.0  #: when nothing has moved for so long, nothing will
 _MOST_BEGUN: Final = 60  #: messages whose senders have no answer yet
@@ -177,6 +180,8 @@ class Soak:
             "GATEWAY_LOG_LEVEL": "WARNING",
             "GATEWAY_LOG_FORMAT": "line",
         }
+        if self._o.on == "sqlite":
+            self._environment["GATEWAY_HANDS"] = str(_SQLITE_HANDS)
         self._launcher = self._launch()
         self._programs = self._gateway_programs()
         self._door = self._switchboard.proxy([program.port for program in self._programs if program.port])
@@ -262,7 +267,7 @@ class Soak:
     def _announce(self, plan: Plan) -> None:
         counts = Counter(fault.kind for fault in plan.faults)
         self._say(
-            f"soak: seed {plan.seed}, {len(plan.messages)} messages and {len(plan.releases)} orders in "
+            f"soak: seed {plan.seed}, {len(plan.messages)} messages to come and {len(plan.releases)} orders in "
             f"{plan.lasts_s:.0f} s on {self._o.on}, broker {self._broker.name}; "
             f"lease {LEASE_S:g} s, schedules in seconds; load average {os.getloadavg()[0]:.2f}"
             + (f"; mutant {self._o.mutant}" if self._o.mutant else "")
@@ -272,7 +277,7 @@ class Soak:
 
     def _start(self, plan: Plan) -> None:
         self._config["messages"] = [
-            {name: getattr(message, name) for name in ("at_s", "kind", "number", "supplier", "repeats")}
+            {name: getattr(message, name) for name in ("at_s", "kind", "number", "supplier", "repeats", "control")}
             for message in plan.messages
         ]
         (self._folder / "suppliers.json").write_text(json.dumps(self._config))
@@ -327,7 +332,7 @@ class Soak:
             if now - moved > _STALLED_S:
                 self._say(f"  nothing moves any more: {standing}, {len(faults)} faults to come")
                 break
-            time.sleep(0.02)
+            time.sleep(_TICK_S)
         self._load_s = time.monotonic() - began
 
     def _is_behind(self, standing: dict[str, Any]) -> bool:
@@ -406,19 +411,26 @@ class Soak:
     def _kill(self, patient: bool) -> bool | None:
         if (found := self._target({"web", "worker", "up"}, patient)) is None:
             return None
-        program, met = found
+        program, _asked = found
+        pid, answering = program.pid, self._door.waiting.get(program.port, 0) > 0
         program.kill()
+        # What it held stays its own until the lease ends: now nothing of that can end any more.
+        met = answering or pid in self._holders()
         self._fired[f"kill of {program.role}"] += met
         program.start()
         return met
 
     def _pause(self, patient: bool) -> bool | None:
-        if (found := self._target({"worker"}, patient, _OUTSIDE)) is None:
+        if (found := self._target({"worker", "up"}, patient, _OUTSIDE)) is None:
             return None
-        program, met = found
-        pause_s = LEASE_S * self._chance.uniform(1.2, 2.0)
+        program, _asked = found
+        pause_s = LEASE_S * self._chance.uniform(1.5, 2.0)
         fenced = _count(program.log, _FENCED)
         program.pause(pause_s)
+        met = program.pid in self._holders(_OUTSIDE)
+        if patient and not met:
+            program.resume()  # what it held was over before it stopped
+            return None
 
         def look() -> None:
             self._met["late results fenced off after a pause"] += _count(program.log, _FENCED) - fenced
@@ -527,12 +539,16 @@ class Soak:
             "not drained": int(not drained),
             "messages not promised": int(self._standing()["unpromised"]),
             "idle in transaction": self._database.idle_in_transaction(),
+            "locks somebody waits for": self._database.blocked(),
+            "rings nobody has heard": self._left_of(self._broker.waiting),
             "answers other than asked for": _lines(folder / "odd_answers.jsonl"),
         }
         for program in self._programs:
             program.rss_kb()
             left[f"exit code of {program.name}"] = abs(program.stop())
             left[f"{program.name} ended by itself"] = len(program.ends)
+            left[f"{program.name} over {_MOST_RSS_MB} MB"] = int(program.peak_rss_kb > _MOST_RSS_MB * 1024)
+        left["connections of processes that are gone"] = self._left_of(self._database.connections)
         left["database broken"] = int(self._database.check() != "ok")
         left["database is locked, in the logs"] = self._logged(_LOCKED)
         self._suppliers.stop()
@@ -561,13 +577,26 @@ class Soak:
         facts = self._facts(plan, evidence)
         return Report(verdict.outcome(checks, facts["void"]), facts, checks)
 
+    @staticmethod
+    def _left_of(count: Callable[[], int], within_s: float = 5.0) -> int:
+        """What is left of it when it had time to go."""
+        deadline = time.monotonic() + within_s
+        while (left := count()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
     def _facts(self, plan: Plan, evidence: verdict.Evidence) -> dict[str, Any]:
         size = self._o.size
         erp_faults = Counter(str(line["fault"]) for line in evidence.erp_journal if line["fault"])
         partner_faults = Counter(line["kind"] for line in _read_lines(self._folder / "misbehaved.jsonl"))
         fenced = self._logged(_FENCED)
         process_faults = sum(self._met[kind] for kind in ("kill", "pause", "crash"))
+        sent = [
+            row for row in evidence.rows["transmissions"] if row["direction"] == "outbound" and row["format"] != "mdn"
+        ]
         void = []
+        if (messages := len(evidence.promised) + len(sent)) < size.messages:
+            void.append(f"{messages} messages, {size.messages} are needed")
         if process_faults < size.least_process_faults:
             void.append(f"{process_faults} process faults met work, {size.least_process_faults} are needed")
         if (met := erp_faults.total()) < size.least_erp_faults:
@@ -579,7 +608,9 @@ class Soak:
             "broker": self._broker.name,
             "mutant": self._o.mutant or None,
             "seed": self._o.seed,
-            "messages": len(evidence.promised),
+            "messages": messages,
+            "received": len(evidence.promised),
+            "sent": len(sent),
             "orders": len(plan.releases),
             "load_s": round(self._load_s, 1),
             "drain_s": round(self._drain_s, 1),

@@ -287,7 +287,7 @@ class Suppliers:
         """All messages, ready to leave, with when they do."""
         planned = self._config["messages"]
         over_as2 = [(place, one) for place, one in enumerate(planned) if one["supplier"] in self._sides]
-        tasks = [(one["supplier"], *_x12(one, place, self._config)) for place, one in over_as2]
+        tasks = [(one["supplier"], *_x12(one, self._config)) for _place, one in over_as2]
         context = multiprocessing.get_context("spawn")
         with context.Pool(2, _begin_making, (self._config, str(self._folder))) as pool:
             made = dict(zip((place for place, _one in over_as2), pool.map(_make, tasks, chunksize=16), strict=True))
@@ -452,13 +452,13 @@ def _make(task: tuple[str, bytes, str]) -> dict[str, Any]:
     return {**_makers[code].made(payload, name), "payload_sha256": hashlib.sha256(payload).hexdigest()}
 
 
-def _x12(one: dict[str, Any], place: int, config: dict[str, Any]) -> tuple[bytes, str]:
+def _x12(one: dict[str, Any], config: dict[str, Any]) -> tuple[bytes, str]:
     """What an AS2 message holds, and its file name."""
     if one["kind"] == "noise":
         return f"{one['number']}: this is no document, whatever it is announced as\r\n".encode(), "noise.edi"
     sender = config["suppliers"][one["supplier"]]["isa"]
     write = {"acknowledgment": documents.x12_acknowledgment, "ship_notice": documents.x12_ship_notice}[one["kind"]]
-    return write(one["number"], sender=sender, control=place + 1), f"{one['kind']}-{one['number']}.edi"
+    return write(one["number"], sender=sender, control=one["control"]), f"{one['kind']}-{one['number']}.edi"
 
 
 def _post(port: int, job: Job) -> tuple[int, bytes]:
