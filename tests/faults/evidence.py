@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import django
+
+
+#: How a try ends for which its delivery is not to blame: a full disk uses up no schedule.
+_WANT_OF_ROOM: Final = re.compile("Full: ")
 
 
 def collect() -> dict[str, Any]:
@@ -64,7 +69,13 @@ def collect() -> dict[str, Any]:
             ExceptionCase.objects.filter(state="open").values("id", "reason", "delivery", "document", "transmission")
         ),
         "ends": [
-            {"id": row.pk, "delivery": row.delivery_id, "name": row.name, "token": row.data.get("token")}
+            {
+                "id": row.pk,
+                "delivery": row.delivery_id,
+                "name": row.name,
+                "token": row.data.get("token"),
+                "charged": not _WANT_OF_ROOM.match(str(row.data.get("detail", ""))),
+            }
             for row in ends
         ],
         "unreadable_blobs": unreadable,

@@ -27,7 +27,13 @@ def document(id: int, type: str, number: str, transmission: int) -> dict[str, An
 
 
 def end(delivery: int, name: str, token: int) -> dict[str, Any]:
-    return {"id": delivery * 10 + token, "delivery": delivery, "name": f"delivery.{name}", "token": token}
+    return {
+        "id": delivery * 10 + token,
+        "delivery": delivery,
+        "name": f"delivery.{name}",
+        "token": token,
+        "charged": True,
+    }
 
 
 def effect(key: str, kind: str) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def tries_are_limited(e: Evidence) -> Check:
             worst[event["delivery"]] = max(worst[event["delivery"]], crashes[event["delivery"]])
         elif event["name"] in ENDS:
             crashes[event["delivery"]] = 0
-            charged[event["delivery"]] += event["name"] in {"delivery.retry", "delivery.in_doubt"}
+            charged[event["delivery"]] += event["charged"] and event["name"] in {"delivery.retry", "delivery.in_doubt"}
     kinds = {row["id"]: row["kind"] for row in _work(e)}
     limits = e.rows["tries"]
     return Check(
