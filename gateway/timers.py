@@ -95,7 +95,8 @@ def _run(claim: outbox.Claim, name: str, *, now: datetime) -> timedelta | None:
     except Exception as fault:  # the outer edge of a turn: the next one comes all the same
         log.exception("the turn failed")
         error = logs.told(fault)
-    after = after or timer.every()
+    if after is None:
+        after = timer.every()
     outbox.again(claim, after, error)
     return after
 

@@ -95,6 +95,12 @@ def test_a_turn_that_wants_to_come_again_soon_does(only):
     assert near(due_in(), timedelta(seconds=20))
 
 
+def test_a_turn_that_has_more_to_do_comes_again_at_once(only):
+    only(lambda: timedelta(0))
+    assert run(claim()) == timedelta(0)
+    assert near(due_in(), timedelta(0))
+
+
 def test_a_turn_that_fails_is_told_and_the_next_one_comes_as_usual(only, caplog):
     failing = [True]
 
