@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import django
 
-
 #: How a try ends for which its delivery is not to blame: a full disk uses up no schedule.
 _WANT_OF_ROOM: Final = re.compile("Full: ")
 

@@ -23,9 +23,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,6 +49,7 @@ MISBEHAVIOUR: Final = {
     "error_500": 0.01,
     "reset": 0.02,  #: taken; the line breaks in the middle of the receipt
     "no_receipt": 0.02,  #: taken; 200 without a receipt
+    "twice": 0.02,  #: taken; the receipt comes in the answer, and once more by a request of its own
     "late": 0.01,  #: taken; the receipt comes when nobody waits for it any more
     "negative": 0.004,  #: a signed receipt that says no
 }
@@ -161,6 +162,12 @@ class As2Supplier(supplier.Supplier):
         said = self._judged(message, status, wire)
         return said["mdn_status"] == "processed" and said["mic_matched"] is True
 
+    def send_receipt(self, answer: supplier.Answer) -> None:
+        """What was the answer, by a request of its own."""
+        door = int(self.configuration.peer_url.rpartition(":")[2].partition("/")[0])
+        status, _said = _post(door, "/as2", answer.headers, answer.body)
+        self.journal.note("answered", http_status=status, detail="a second time")
+
     def refuse(self, headers: list[tuple[str, str]], body: bytes) -> supplier.Answer:
         """A signed receipt that says no to a message that is in order."""
         message = independent.Message()
@@ -240,6 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The answer to a message that was taken, or what becomes of it on the way."""
         if kind == "no_receipt":
             answer = supplier.Answer.plain(200, "thank you")
+        elif kind == "twice":
+            answer = replace(answer, afterwards=lambda: self.server.side.send_receipt(answer))
         elif kind == "late":
             time.sleep(_LATE_S)
         self._answer(answer, only=len(answer.body) // 2 if kind == "reset" else None)
@@ -344,7 +353,7 @@ class Suppliers:
         if side is not None and job.tries == 1 and not job.is_repeat:
             # Before it leaves: its receipt may come sooner than the answer.
             side.journal.note("sending", message_id=job.message_id, mic=job.mic)
-        status, wire = _post(self._config["door"], job)
+        status, wire = _post(self._config["door"], job.path, job.headers, job.body)
         with self._lock:
             self._tries[str(status)] += 1
         if status not in {0, 200, 202, 204, 409, 429, 503}:
@@ -461,11 +470,11 @@ def _x12(one: dict[str, Any], config: dict[str, Any]) -> tuple[bytes, str]:
     return write(one["number"], sender=sender, control=one["control"]), f"{one['kind']}-{one['number']}.edi"
 
 
-def _post(port: int, job: Job) -> tuple[int, bytes]:
+def _post(port: int, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
     """Status, and the answer as header and body in one; 0 when there was none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
-        connection.request("POST", job.path, body=job.body, headers=job.headers)
+        connection.request("POST", path, body=body, headers=dict(headers))
         answer = connection.getresponse()
         head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders()).encode("latin-1")
         return answer.status, head + b"\r\n" + answer.read()
