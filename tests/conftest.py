@@ -11,9 +11,20 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import migrated
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    with django_db_blocker.unblock(), migrated.kept(tmp_path_factory.mktemp("migrated")), django_db_blocker.block():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import httpx
 import pytest
 
 from tests.acceptance.documents import interchange
-from tests.acceptance.world import ROOT, World, until
+from tests.acceptance.world import World, until
 from tests.small_disk import fill, filler, small_disk
 
 #: With less room than 100 MB the gateway does not start.
@@ -37,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, disk: Path) -> Iterator[World]:
+def world(django_db_setup: None, tmp_path: Path, disk: Path) -> Iterator[World]:
     """Everything the gateway keeps is on the small disk; the others have another one."""
     (tmp_path / "others").mkdir()
     made = World(tmp_path / "others", GATEWAY_DATA_DIR=str(disk))
@@ -62,12 +60,6 @@ def body(number: int) -> bytes:
         "lines": lines,
     }
     return json.dumps(document).encode()
-
-
-def run(world: World, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=world.environment, check=False, capture_output=True, text=True
-    )
 
 
 def test_suppliers_are_asked_to_come_again_and_no_promise_is_lost(world: World, disk: Path) -> None:
@@ -112,7 +104,7 @@ def test_suppliers_are_asked_to_come_again_and_no_promise_is_lost(world: World, 
     assert {post(number).status_code for number in refusals} == {202}
     assert send(901)["mdn_status"] == "processed"
 
-    kept = json.loads(run(world, "-c", KEPT).stdout)
+    kept = json.loads(world.prepared.printed("-c", KEPT))
     assert promised.items() <= kept.items()
-    verified = run(world, "manage.py", "blobs", "verify")
+    verified = world.prepared.run("manage.py", "blobs", "verify")
     assert verified.returncode == 0, verified.stdout

@@ -26,7 +26,7 @@ KILLS = 6
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(django_db_setup: None, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()

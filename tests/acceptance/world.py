@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
+
+from tests import migrated
+from tests.prepared import Prepared, Program
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,21 +70,20 @@ def until(
 
 
 class FreshDatabase:
-    """A database of its own on the PostgreSQL server the suite runs on; on SQLite the data folder is enough."""
+    """A database of its own on the PostgreSQL server the suite runs on; on SQLite a file in the data folder."""
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, folder: Path) -> None:
         self._server = server if server.startswith("postgres") else ""
-        self.name = f"gateway_kill_{os.getpid()}"
-        self.environment = {"DATABASE_URL": f"{server.rpartition('/')[0]}/{self.name}"} if self._server else {}
-        self._ask("CREATE DATABASE {}")
+        self._name = f"gateway_kill_{os.getpid()}"
+        self.environment = {"DATABASE_URL": f"{server.rpartition('/')[0]}/{self._name}"} if self._server else {}
+        if self._server:
+            migrated.make_on_server(self._server, self._name)
+        else:
+            migrated.file_in(folder)
 
     def drop(self) -> None:
-        self._ask("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-
-    def _ask(self, statement: LiteralString) -> None:
         if self._server:
-            with psycopg.connect(self._server, autocommit=True) as connection:
-                connection.execute(sql.SQL(statement).format(sql.Identifier(self.name)))
+            migrated.drop_on_server(self._server, self._name)
 
 
 class World:
@@ -105,10 +103,10 @@ class World:
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
             **environment,
         }
-        self.database = FreshDatabase(os.environ.get("DATABASE_URL", ""))
+        self.database = FreshDatabase(os.environ.get("DATABASE_URL", ""), Path(self.environment["GATEWAY_DATA_DIR"]))
         self.environment |= self.database.environment
-        self.children: list[subprocess.Popen[bytes]] = []
-        self.log = (folder / "output.log").open("ab")
+        self.prepared = Prepared(self.environment)
+        self.children: list[Program] = []
         self.clients: list[httpx.Client] = []
         try:
             self._start_counterparts()
@@ -123,14 +121,8 @@ class World:
         token = (folder / "erp.sqlite3.token").read_text().strip()
         self.erp = self.client(self.erp_port, {"Authorization": f"Bearer {token}"})
         addresses = [f"http://127.0.0.1:{port}" for port in (self.erp_port, self.supplier_port, self.gateway_port)]
-        self.api_key = subprocess.run(
-            [sys.executable, "-c", SET_UP, str(folder), addresses[0], token, *addresses[1:], str(self.supplier_port)],
-            cwd=ROOT,
-            env=self.environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
+        who = (str(folder), addresses[0], token, *addresses[1:], str(self.supplier_port))
+        self.api_key = self.prepared.printed("-c", SET_UP, *who).strip()
         self.child("as2_supplier", "--config", str(folder / "acme.json"))
         self.listening(self.supplier_port)
         self.supplier = self.client(self.supplier_port)
@@ -140,20 +132,14 @@ class World:
         self.clients.append(client)
         return client
 
-    def child(self, *arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=self.log,
-            stdin=subprocess.DEVNULL,
-        )
-        self.children.append(process)
-        return process
+    def child(self, *arguments: str, log: str = "output.log") -> Program:
+        """A program of ``manage.py``."""
+        program = self.prepared.begin("manage.py", *arguments, log=self.folder / log)
+        self.children.append(program)
+        return program
 
-    def gateway(self) -> subprocess.Popen[bytes]:
-        return self.child("up", "--port", str(self.gateway_port))
+    def gateway(self, *, log: str = "output.log") -> Program:
+        return self.child("up", "--port", str(self.gateway_port), log=log)
 
     def listening(self, port: int) -> None:
         def answers() -> bool:
@@ -164,10 +150,7 @@ class World:
 
     def rows(self) -> dict[str, Any]:
         """What the gateway's own rows say: unfinished deliveries, unfinished documents, open cases."""
-        asked = subprocess.run(
-            [sys.executable, "-c", ROWS], cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
-        )
-        rows: dict[str, Any] = json.loads(asked.stdout)
+        rows: dict[str, Any] = json.loads(self.prepared.printed("-c", ROWS))
         return rows
 
     def cases(self) -> list[dict[str, Any]]:
@@ -189,10 +172,10 @@ class World:
         return effects
 
     def close(self) -> None:
-        for process in self.children:
-            process.kill()
-            process.wait()
+        for program in self.children:
+            program.kill()
+            program.wait()
         for client in self.clients:
             client.close()
+        self.prepared.close()
         self.database.drop()
-        self.log.close()

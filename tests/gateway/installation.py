@@ -8,11 +8,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests import migrated
+from tests.prepared import Prepared
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Installation:
-    """SQLite in ``folder``, unless the environment given says otherwise."""
+    """SQLite in ``folder``, unless the environment given says otherwise. ``install`` makes them, and ends what they have."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -25,49 +28,34 @@ class Installation:
             "DJANGO_SETTINGS_MODULE": "gateway.settings",
             **environment,
         }
+        self.prepared = Prepared(self.environment)
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """One command of ``manage.py`` to its end."""
-        return self._run(["manage.py", *command], environment)
+        return self.prepared.run("manage.py", *command)
 
-    def python(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Code that begins with the models ready; raises when it fails."""
-        done = self._run(["-c", self._prepared(code)], environment)
-        if done.returncode:
-            raise AssertionError(done.stderr)
-        return done
+    def python(self, code: str, *, given: str = "") -> str:
+        """What code prints that begins with the models ready; ``given`` is its input. Raises when it fails."""
+        return self.prepared.printed("-c", textwrap.dedent(code), given=given)
 
-    def begin(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        """A command that goes on; the caller ends it."""
-        return self._begin(["manage.py", *command], environment)
+    def begin(self, *command: str) -> subprocess.Popen[str]:
+        """A command that goes on, as a program of its own; the caller ends it."""
+        return self._begin(["manage.py", *command])
 
-    def begin_python(self, code: str, **environment: str) -> subprocess.Popen[str]:
-        return self._begin(["-c", self._prepared(code)], environment)
+    def begin_python(self, code: str) -> subprocess.Popen[str]:
+        return self._begin(["-c", "import django; django.setup()\n" + textwrap.dedent(code)])
 
     def migrated(self) -> Installation:
-        done = self.run("migrate", "--verbosity", "0")
-        assert done.returncode == 0, done.stderr
+        if "DATABASE_URL" in self.environment or not migrated.file_in(self.folder):
+            done = self.run("migrate", "--verbosity", "0")
+            assert done.returncode == 0, done.stderr
         return self
 
-    def _prepared(self, code: str) -> str:
-        return "import django; django.setup()\n" + textwrap.dedent(code)
-
-    def _run(self, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def _begin(self, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    def _begin(self, arguments: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env={**self.environment, **environment},
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -21,6 +21,8 @@ from psycopg import sql
 from tests.gateway.installation import Installation
 from tests.services import need
 
+Install = Callable[..., Installation]
+
 SET_UP = """
 from partners import onboarding
 from partners.models import ApiKey
@@ -30,6 +32,12 @@ partner = onboarding.set_up({
     "agreements": [{"document": "order_acknowledgment", "direction": "inbound", "channel": "rest"}],
 })
 print(ApiKey.issue(partner, ApiEnvironment.LIVE)[1])
+"""
+ONE_BLOB = """
+from django.db import transaction
+from gateway.models import Blob
+with transaction.atomic():
+    Blob.put(b"the bytes of a message")
 """
 #: Keys of accepted documents whose bytes can be read, and the parts of them that are told apart.
 ACCEPTED = """
@@ -79,7 +87,7 @@ class Supplier:
         self._client.close()
 
     def _post(self) -> None:
-        while not self._end.is_set():
+        while not self._end.wait(0.05):  # at leisure: what is made here is looked at again and again
             reference = uuid.uuid4().hex[:20]
             answer = self._client.post(
                 "/v1/acknowledgments", json=acknowledgment(reference), headers={"Idempotency-Key": reference}
@@ -107,7 +115,7 @@ def agrees(installation: Installation) -> None:
 
 
 def with_load(installation: Installation, act: Callable[[Supplier], None]) -> Supplier:
-    secret = installation.migrated().python(SET_UP).stdout.strip()
+    secret = installation.migrated().python(SET_UP).strip()
     with running(installation) as address:
         supplier = Supplier(address, secret)
         try:
@@ -120,9 +128,11 @@ def with_load(installation: Installation, act: Callable[[Supplier], None]) -> Su
     return supplier
 
 
-def test_a_back_up_under_load_is_restored_into_a_new_folder_and_agrees_with_itself(tmp_path: Path) -> None:
+def test_a_back_up_under_load_is_restored_into_a_new_folder_and_agrees_with_itself(
+    install: Install, tmp_path: Path
+) -> None:
     folder, new = tmp_path / "backup", tmp_path / "new"
-    installation = Installation(tmp_path / "var")
+    installation = install(tmp_path / "var")
     before: list[str] = []
 
     def act(supplier: Supplier) -> None:
@@ -147,17 +157,19 @@ def test_a_back_up_under_load_is_restored_into_a_new_folder_and_agrees_with_itse
     shutil.copy(folder / "gateway.sqlite3", new / "gateway.sqlite3")
     if (folder / "checkpoints.jsonl").exists():
         shutil.copy(folder / "checkpoints.jsonl", new / "checkpoints.jsonl")
-    restored = Installation(new, GATEWAY_KEYSTORE_SECRET=secret.decode())
+    restored = install(new, GATEWAY_KEYSTORE_SECRET=secret.decode())
     agrees(restored)
-    there = set(json.loads(restored.python(ACCEPTED).stdout))
+    there = set(json.loads(restored.python(ACCEPTED)))
     assert set(before) <= there <= set(supplier.accepted)
     agrees(installation)
 
 
-def test_a_folder_of_a_back_up_that_failed_has_no_manifest_and_keeps_the_last_database(tmp_path: Path) -> None:
+def test_a_folder_of_a_back_up_that_failed_has_no_manifest_and_keeps_the_last_database(
+    install: Install, tmp_path: Path
+) -> None:
     folder = tmp_path / "backup"
-    installation = Installation(tmp_path / "var")
-    with_load(installation, lambda supplier: None)
+    installation = install(tmp_path / "var").migrated()
+    installation.python(ONE_BLOB)
     assert installation.run("backup", str(folder)).returncode == 0
     database = (folder / "gateway.sqlite3").read_bytes()
     victim = next(file for file in (tmp_path / "var" / "blobs").rglob("*") if file.is_file())
@@ -169,9 +181,9 @@ def test_a_folder_of_a_back_up_that_failed_has_no_manifest_and_keeps_the_last_da
     assert (folder / "gateway.sqlite3").read_bytes() == database
 
 
-def test_a_damaged_database_does_not_take_the_place_of_a_good_copy(tmp_path: Path) -> None:
+def test_a_damaged_database_does_not_take_the_place_of_a_good_copy(install: Install, tmp_path: Path) -> None:
     folder = tmp_path / "backup"
-    installation = Installation(tmp_path / "var").migrated()
+    installation = install(tmp_path / "var").migrated()
     assert installation.run("backup", str(folder)).returncode == 0
     good = (folder / "gateway.sqlite3").read_bytes()
     file = tmp_path / "var" / "gateway.sqlite3"
@@ -190,7 +202,7 @@ def test_a_damaged_database_does_not_take_the_place_of_a_good_copy(tmp_path: Pat
     assert not (folder / "backup.json").exists()
 
 
-def test_a_dump_of_postgresql_under_load_is_restored_into_a_new_database(tmp_path: Path) -> None:
+def test_a_dump_of_postgresql_under_load_is_restored_into_a_new_database(install: Install, tmp_path: Path) -> None:
     need(connection.vendor == "postgresql", "PostgreSQL: set DATABASE_URL")
     need(shutil.which("pg_dump") and shutil.which("pg_restore"), "pg_dump: install PostgreSQL's client")
     given = connection.settings_dict
@@ -201,15 +213,15 @@ def test_a_dump_of_postgresql_under_load_is_restored_into_a_new_database(tmp_pat
         for name in names:
             owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            _dump_and_restore(tmp_path, *(f"{server}/{name}" for name in names))
+            _dump_and_restore(install, tmp_path, *(f"{server}/{name}" for name in names))
         finally:
             for name in names:
                 owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _dump_and_restore(tmp_path: Path, old: str, new: str) -> None:
+def _dump_and_restore(install: Install, tmp_path: Path, old: str, new: str) -> None:
     folder = tmp_path / "backup"
-    installation = Installation(tmp_path / "var", DATABASE_URL=old)
+    installation = install(tmp_path / "var", DATABASE_URL=old)
     before: list[str] = []
 
     def act(supplier: Supplier) -> None:
@@ -221,7 +233,7 @@ def _dump_and_restore(tmp_path: Path, old: str, new: str) -> None:
     subprocess.run(["pg_restore", "--no-owner", "--dbname", new, str(folder / "gateway.dump")], check=True)
     shutil.copytree(folder / "blobs", tmp_path / "new" / "blobs")
     secret = (tmp_path / "var" / "keystore-secret").read_text()
-    restored = Installation(tmp_path / "new", DATABASE_URL=new, GATEWAY_KEYSTORE_SECRET=secret)
+    restored = install(tmp_path / "new", DATABASE_URL=new, GATEWAY_KEYSTORE_SECRET=secret)
     agrees(restored)
-    there = set(json.loads(restored.python(ACCEPTED).stdout))
+    there = set(json.loads(restored.python(ACCEPTED)))
     assert set(before) <= there <= set(supplier.accepted)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ from tests.certificates import make_identity
 from tests.gateway.installation import Installation
 from tests.gateway.rows import a_partner
 from tests.services import need
+
+Install = Callable[..., Installation]
 
 
 def said(found: Iterator[Finding]) -> dict[str, Severity]:
@@ -167,24 +170,26 @@ def test_a_blob_store_that_takes_nothing_is_an_error(settings: Any, tmp_path: Pa
 # -- database
 
 
-def test_a_database_that_is_not_there_is_one_error_without_its_password(tmp_path: Path) -> None:
-    away = Installation(tmp_path, DATABASE_URL="postgres://gateway:hush@127.0.0.1:1/gateway").run("doctor", "--json")
+def test_a_database_that_is_not_there_is_one_error_without_its_password(install: Install, tmp_path: Path) -> None:
+    away = install(tmp_path, DATABASE_URL="postgres://gateway:hush@127.0.0.1:1/gateway").run("doctor", "--json")
     about_it = [one for one in json.loads(away.stdout)["findings"] if one["check"].startswith("database.")]
     assert away.returncode == 1
     assert [one["where"] for one in about_it] == ["PostgreSQL gateway at 127.0.0.1:1"]
     assert "hush" not in away.stdout + away.stderr
 
 
-@pytest.mark.parametrize("command", ["up", "web", "worker"])
-def test_a_start_is_refused_with_the_words_of_the_doctor(command: str, tmp_path: Path) -> None:
-    installation = Installation(tmp_path, GATEWAY_SHARE_SQLITE="1")
-    arguments = ["--no-migrate"] if command == "up" else []
-    refused, examined = installation.run(command, *arguments), installation.run("doctor")
-    assert (refused.returncode, examined.returncode) == (1, 1)
-    words = "ERROR database.migrations"
-    assert words in examined.stdout
-    at = examined.stdout.index(words)
-    assert examined.stdout[at:].split("\n")[1] in refused.stderr
+def test_a_start_is_refused_with_the_words_of_the_doctor(
+    install: Install, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    installation = install(tmp_path, GATEWAY_SHARE_SQLITE="1")
+    examined = installation.run("doctor")
+    assert examined.returncode == 1
+    about_it = examined.stdout.partition("ERROR database.migrations")[2].split("\n")[1]
+    for command in (["up", "--no-migrate"], ["web"], ["worker"]):
+        with subtests.test(command[0]):
+            refused = installation.run(*command)
+            assert refused.returncode == 1
+            assert about_it in refused.stderr
 
 
 def test_a_database_one_release_ahead_is_a_warning(db: None) -> None:
@@ -196,8 +201,8 @@ def test_a_database_one_release_ahead_is_a_warning(db: None) -> None:
     assert (found.severity, "gateway.9999_later" in found.what) == (Severity.WARNING, True)
 
 
-def test_a_damaged_sqlite_file_is_found(tmp_path: Path) -> None:
-    installation = Installation(tmp_path).migrated()
+def test_a_damaged_sqlite_file_is_found(install: Install, tmp_path: Path) -> None:
+    installation = install(tmp_path).migrated()
     assert "database." not in installation.run("doctor").stdout
     installation.python("from django.db import connection as c; c.cursor().execute('PRAGMA wal_checkpoint(TRUNCATE)')")
     file = tmp_path / "gateway.sqlite3"
@@ -255,17 +260,17 @@ def test_a_clock_apart_from_the_database_s_is_said(db: None, monkeypatch: pytest
 # -- broker
 
 
-@pytest.mark.parametrize("scheme", ["amqp", "redis"])
-@pytest.mark.parametrize("half_open", [True, False])
-def test_a_broker_that_is_away_or_says_nothing_is_a_warning_within_a_bound(
-    scheme: str, half_open: bool, tmp_path: Path
-) -> None:
+def test_a_broker_that_says_nothing_or_is_away_is_a_warning_within_a_bound(install: Install, tmp_path: Path) -> None:
+    asks = "from gateway.doctor import broker\nfor one in broker.answers('doctor'): print(one.severity, one.where)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1] if half_open else 1
-        there = Installation(tmp_path, GATEWAY_BROKER_URL=f"{scheme}://gateway:hush@127.0.0.1:{port}/0").python(
-            "from gateway.doctor import broker\nfor one in broker.answers('doctor'): print(one.severity, one.where)"
-        )
-    assert there.stdout == f"warning {scheme}://127.0.0.1:{port}/0\n"
+        address = f"127.0.0.1:{silent.getsockname()[1]}/0"
+        there = [
+            install(tmp_path, GATEWAY_BROKER_URL=f"{scheme}://gateway:hush@{address}") for scheme in ("amqp", "redis")
+        ]
+        with ThreadPoolExecutor() as both:
+            says_nothing = list(both.map(lambda one: one.python(asks), there))
+    is_away = [one.python(asks) for one in there]
+    assert says_nothing == is_away == [f"warning amqp://{address}\n", f"warning redis://{address}\n"]
 
 
 def test_an_address_is_shown_without_its_password() -> None:
@@ -357,8 +362,8 @@ def test_a_loop_that_fell_silent_is_named(db: None) -> None:
 # -- the whole of it
 
 
-def test_a_new_installation_is_in_order_and_says_so_to_a_program(tmp_path: Path) -> None:
-    examined = Installation(tmp_path).migrated().run("doctor", "--json")
+def test_a_new_installation_is_in_order_and_says_so_to_a_program(install: Install, tmp_path: Path) -> None:
+    examined = install(tmp_path).migrated().run("doctor", "--json")
     report = json.loads(examined.stdout)
     assert (examined.returncode, report["verdict"] in {"note", "warning"}) == (0, True)
     assert {frozenset(one) for one in report["findings"]} == {

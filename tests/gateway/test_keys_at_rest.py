@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -35,6 +35,8 @@ from partners.models import Certificate, OwnIdentity, PrivateKey
 from tests.certificates import make_identity
 from tests.gateway.installation import Installation
 from tests.services import need
+
+Install = Callable[..., Installation]
 
 OURS = make_identity("plant")
 TOKEN = "erp-token-" + uuid.uuid4().hex
@@ -105,9 +107,7 @@ def seen_in(text: bytes) -> list[str]:
 
 
 def set_up(installation: Installation) -> Installation:
-    process = installation.migrated().begin_python(SET_UP)
-    _, errors = process.communicate(json.dumps(IDENTITY), timeout=120)
-    assert process.returncode == 0, errors
+    installation.migrated().python(SET_UP, given=json.dumps(IDENTITY))
     return installation
 
 
@@ -119,10 +119,11 @@ def test_what_is_looked_for_would_be_found() -> None:
     ]
 
 
-def test_s70_a_copy_of_the_sqlite_file_holds_no_key(tmp_path: Path) -> None:
-    set_up(Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
+def test_s70_a_copy_of_the_sqlite_file_holds_no_key(install: Install, tmp_path: Path) -> None:
+    set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert any(file.suffix == ".sqlite3" and b"BEGIN CERTIFICATE" in file.read_bytes() for file in files)
+    database = [file for file in files if file.name.startswith("gateway.sqlite3")]  # and its log
+    assert any(b"BEGIN CERTIFICATE" in file.read_bytes() for file in database)
     assert {file.name: seen for file in files if (seen := seen_in(file.read_bytes()))} == {}
     assert not any(FIRST.encode() in file.read_bytes() for file in files)
 
@@ -142,20 +143,20 @@ def own_database() -> Iterator[str]:
             owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def test_s70_a_dump_of_postgresql_holds_no_key(own_database: str, tmp_path: Path) -> None:
-    set_up(Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST, DATABASE_URL=own_database))
+def test_s70_a_dump_of_postgresql_holds_no_key(own_database: str, install: Install, tmp_path: Path) -> None:
+    set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST, DATABASE_URL=own_database))
     dump = subprocess.run(["pg_dump", own_database], capture_output=True, check=True).stdout
     assert b"BEGIN CERTIFICATE" in dump
     assert seen_in(dump) == []
     assert FIRST.encode() not in dump
 
 
-def test_s71_keys_are_wrapped_anew_while_a_process_signs(tmp_path: Path) -> None:
-    set_up(Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
-    both = Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND, GATEWAY_KEYSTORE_OLD_SECRETS=FIRST)
+def test_s71_keys_are_wrapped_anew_while_a_process_signs(install: Install, tmp_path: Path) -> None:
+    former = set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
+    both = install(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND, GATEWAY_KEYSTORE_OLD_SECRETS=FIRST)
     with both.begin_python(SIGNER) as signer:  # its input ends with the block, and so does it
         assert signer.stdout is not None
-        before = [signer.stdout.readline() for _ in range(20)]
+        before = [signer.stdout.readline() for _ in range(5)]
         rotated = both.run("keystore_rotate")
         assert rotated.returncode == 0, rotated.stderr
         rest, errors = signer.communicate("", timeout=60)
@@ -163,10 +164,9 @@ def test_s71_keys_are_wrapped_anew_while_a_process_signs(tmp_path: Path) -> None
     assert (signer.returncode, errors) == (0, "")
     assert len({*before}) == 1
     assert len({line.strip() for line in before} | set(after)) == 2, "it signed under the one, then under the other"
-    alone = Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND)
-    assert alone.run("doctor").returncode == 0
-    former = Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST).run("doctor")
-    assert (former.returncode, "ERROR secrets.keystore" in former.stdout) == (1, True)
+    assert install(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND).run("doctor").returncode == 0
+    examined = former.run("doctor")
+    assert (examined.returncode, "ERROR secrets.keystore" in examined.stdout) == (1, True)
 
 
 def secrets_of(folder: Path) -> list[tuple[object, ...]]:
@@ -180,18 +180,22 @@ def secrets_of(folder: Path) -> list[tuple[object, ...]]:
         return [(name, *row) for name in sealed for row in database.execute(f"SELECT * FROM {name} ORDER BY 1")]  # noqa: S608
 
 
-@pytest.mark.parametrize("command", ["up", "web", "worker"])
-def test_s72_a_wrong_key_refuses_the_start_and_overwrites_nothing(command: str, tmp_path: Path) -> None:
-    set_up(Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
+def test_s72_a_wrong_key_refuses_the_start_and_overwrites_nothing(
+    install: Install, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
     before = secrets_of(tmp_path)
-    refused = Installation(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND, GATEWAY_SHARE_SQLITE="1").run(command)
-    assert refused.returncode != 0
-    assert "no configured key has that id" in refused.stderr
-    assert "othing was overwritten" in refused.stderr
-    assert seen_in((refused.stdout + refused.stderr).encode()) == []
-    assert not {FIRST, SECOND} & set((refused.stdout + refused.stderr).splitlines())
     assert len(before) >= 3  # key, token, canary
-    assert secrets_of(tmp_path) == before
+    wrong = install(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND, GATEWAY_SHARE_SQLITE="1")
+    for command in ("up", "web", "worker"):
+        with subtests.test(command):
+            refused = wrong.run(command)
+            assert refused.returncode != 0
+            assert "no configured key has that id" in refused.stderr
+            assert "othing was overwritten" in refused.stderr
+            assert seen_in((refused.stdout + refused.stderr).encode()) == []
+            assert not {FIRST, SECOND} & set((refused.stdout + refused.stderr).splitlines())
+            assert secrets_of(tmp_path) == before
 
 
 @pytest.mark.django_db

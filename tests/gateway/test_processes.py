@@ -7,12 +7,9 @@ work here. What is compared is the time from the 202 to the parked document.
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -24,13 +21,13 @@ import pytest
 from kombu import Connection, Queue
 
 from gateway.models import DeliveryKind
-from tests.acceptance.world import ROOT, FreshDatabase, until
+from tests.acceptance.world import FreshDatabase, until
 from tests.gateway.brokers import PrivateRedis, Wire, free_port
+from tests.prepared import Prepared, Program
 from tests.services import need
 
-POLL_S = 2.0
-#: From the 202 to the end of the work, when somebody rings; on a machine that has much else to do.
-RUNG_S = 1.5
+#: Long enough that what a ring began is told from what a poll found, on a machine that has much else to do.
+POLL_S = 4.0
 
 SET_UP = """
 import django
@@ -51,10 +48,11 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._numbers = count(1)
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._numbers, self._logs = count(1), count(1)
+        self._log = folder / "0.log"
+        self._children: list[Program] = []
         self._webs: list[Web] = []
-        self._database = FreshDatabase(os.environ.get("DATABASE_URL", ""))
+        self._database = FreshDatabase(os.environ.get("DATABASE_URL", ""), folder)
         self.environment = {
             **os.environ,
             **self._database.environment,
@@ -67,27 +65,25 @@ class Site:
             "GATEWAY_REQUESTS_PER_MINUTE": "100000",
         }
         self.environment.pop("GATEWAY_BROKER_URL", None)
-        ready = subprocess.run(
-            [sys.executable, "-c", SET_UP], cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
-        )
-        self.api_key = ready.stdout.strip()
-        self.log = (folder / "output.log").open("ab")
+        self.prepared = Prepared(self.environment)
+        self._by_broker = {"": self.prepared}
+        self.api_key = self.prepared.printed("-c", SET_UP).strip()
 
-    def start(self, *command: str, broker: str = "", **environment: str) -> subprocess.Popen[bytes]:
-        given = {**self.environment, **environment} | ({"GATEWAY_BROKER_URL": broker} if broker else {})
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=given, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL
-        )
-        self._children.append(process)
-        return process
+    def start(self, *command: str, broker: str = "") -> Program:
+        """A program that goes on: ``manage.py …`` or ``-m …``."""
+        if broker not in self._by_broker:
+            self._by_broker[broker] = Prepared({**self.environment, "GATEWAY_BROKER_URL": broker})
+        program = self._by_broker[broker].begin(*command, log=self._log)
+        self._children.append(program)
+        return program
 
-    def workers(self, count: int = 1, *, broker: str = "", listening: bool = False) -> list[subprocess.Popen[bytes]]:
+    def workers(self, count: int = 1, *, broker: str = "", listening: bool = False) -> list[Program]:
         """Workers that work; ``listening``: that hear the broker, too."""
         says = "listening to the broker" if listening else "Working."
         wanted = self.said().count(says) + count
-        processes = [self.start("manage.py", "worker", broker=broker) for _ in range(count)]
-        until(lambda: self.said().count(says) >= wanted, f"{says!r}", within_s=30, otherwise=self.said)
-        return processes
+        programs = [self.start("manage.py", "worker", broker=broker) for _ in range(count)]
+        until(lambda: self.said().count(says) >= wanted, f"{says!r}", otherwise=self.said)
+        return programs
 
     def web(self, *, broker: str = "") -> Web:
         """A web server that is starting."""
@@ -97,8 +93,8 @@ class Site:
         return web
 
     def said(self) -> str:
-        """What all processes have written, newest last."""
-        return (self.folder / "output.log").read_text(errors="replace")[-20_000:]
+        """All that the programs of this test have written."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def next_number(self) -> str:
         return f"9{next(self._numbers):07d}"
@@ -122,28 +118,31 @@ class Site:
         for web in self._webs:
             web.close()
         self._webs.clear()
-        for process in self._children:
-            process.kill()
-            process.wait()
+        for program in self._children:
+            program.kill()
+            program.wait()
         self._children.clear()
+        for broker in [broker for broker in self._by_broker if broker]:
+            self._by_broker.pop(broker).close()
+        self._log = self.folder / f"{next(self._logs)}.log"
 
     def close(self) -> None:
         self.end_children()
+        self.prepared.close()
         self._database.drop()
-        self.log.close()
 
 
 class Web:
     """One web server as its supplier sees it."""
 
-    def __init__(self, site: Site, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, site: Site, port: int, program: Program) -> None:
         self._site = site
         self._ready = False
-        self.process = process
+        self.program = program
         self._client = httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {site.api_key}"},
-            timeout=20,
+            timeout=60,
             trust_env=False,
         )
 
@@ -157,9 +156,9 @@ class Web:
             return False
 
     def post(self) -> tuple[str, float]:
-        """Acknowledge an order nobody knows; returns its number, and when it was taken."""
+        """Acknowledge an order nobody knows; returns its number, and after how many seconds it was taken."""
         if not self._ready:
-            until(self.answers, "a web server that answers", within_s=30, otherwise=self._site.said)
+            until(self.answers, "a web server that answers", otherwise=self._site.said)
             self._ready = True
         number = self._site.next_number()
         response = {"status": "accepted", "quantity": "10", "unit": "EA", "on": "2027-01-15"}
@@ -168,18 +167,31 @@ class Web:
         asked = time.monotonic()
         answer = self._client.post("/v1/acknowledgments", json=body, headers={"Idempotency-Key": number})
         assert answer.status_code == 202, answer.text
-        assert time.monotonic() - asked < RUNG_S, "the request was held up"
-        return number, time.monotonic()
+        return number, time.monotonic() - asked
 
     def seconds_to_work(self) -> float:
         """From the 202 to the parked document."""
-        number, taken = self.post()
-        until(lambda: self._site.parked(number), f"{number} parked", within_s=20, otherwise=self._site.said)
+        number, _ = self.post()
+        taken = time.monotonic()
+        until(lambda: self._site.parked(number), f"{number} parked", otherwise=self._site.said)
         return time.monotonic() - taken
+
+    def is_heard_at_once(self) -> None:
+        """Three pieces of work in a row are each done in less than half the time from poll to poll: somebody rings."""
+
+        def heard() -> bool:
+            return all(self.seconds_to_work() < POLL_S / 2 for _ in range(3))
+
+        until(heard, "work that is rung for", otherwise=self._site.said)
+
+    def is_found_by_the_poll(self) -> None:
+        """Work is done as soon as somebody looks, and its sender is not kept waiting for a broker, which would take 2 s."""
+        until(lambda: self.seconds_to_work() <= POLL_S + 5, "work that is looked for", otherwise=self._site.said)
+        until(lambda: self.post()[1] < 1.5, "a sender who does not wait", otherwise=self._site.said)
 
 
 @pytest.fixture(scope="module")
-def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def whole_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     yield made
     made.close()
@@ -217,42 +229,36 @@ def wire(rabbitmq: str) -> Iterator[tuple[Wire, str]]:
     made.cut()
 
 
-def soonest(seconds: Callable[[], float], tries: int = 4) -> float:
-    """The best of a few: one ring reaches the worker at once, whatever the poll does meanwhile."""
-    return min(seconds() for _ in range(tries))
-
-
-def stopped(*processes: subprocess.Popen[bytes], within_s: float = 10) -> list[int]:
-    """The exit codes of processes that are asked to end."""
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
-    return [process.wait(within_s) for process in processes]
+def stopped(*programs: Program) -> list[int]:
+    """The exit codes of programs that are asked to end."""
+    for program in programs:
+        program.terminate()
+    return [program.wait() for program in programs]
 
 
 def test_web_server_and_worker_share_a_database_without_a_broker(site: Site) -> None:
     web, (worker,) = site.web(), site.workers()
-    assert max(web.seconds_to_work() for _ in range(3)) <= POLL_S * 1.2 + RUNG_S
-    assert stopped(worker, web.process) == [0, 0]
+    web.is_found_by_the_poll()
+    assert stopped(worker, web.program) == [0, 0]
 
 
 def test_what_no_worker_was_there_for_is_done_by_the_first_one(site: Site) -> None:
     number, _ = site.web().post()
     site.start("manage.py", "worker", "--hands", "1", "--queues", "translate,apply")
-    until(lambda: site.parked(number), "the work done", within_s=20, otherwise=site.said)
+    until(lambda: site.parked(number), "the work done", otherwise=site.said)
 
 
 def test_rabbitmq_rings_the_worker_at_once(site: Site, rabbitmq: str) -> None:
     web, (worker,) = site.web(broker=rabbitmq), site.workers(broker=rabbitmq, listening=True)
-    assert soonest(web.seconds_to_work) < POLL_S / 4
-    assert stopped(worker, web.process) == [0, 0]
+    web.is_heard_at_once()
+    assert stopped(worker, web.program) == [0, 0]
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
 def test_celerys_own_command_runs_the_same_worker(site: Site, own_redis: PrivateRedis, pool: str) -> None:
     web = site.web(broker=own_redis.url)
     worker = site.start("-m", "celery", "-A", "gateway", "worker", "-P", pool, broker=own_redis.url)
-    web.seconds_to_work()
-    assert soonest(web.seconds_to_work) < POLL_S / 4
+    web.is_heard_at_once()
     assert stopped(worker) == [0]
 
 
@@ -260,32 +266,32 @@ def test_a_redis_that_is_flushed_and_killed_and_comes_back_costs_latency_only(
     site: Site, own_redis: PrivateRedis
 ) -> None:
     web, _ = site.web(broker=own_redis.url), site.workers(broker=own_redis.url, listening=True)
-    assert soonest(web.seconds_to_work) < POLL_S / 4
+    web.is_heard_at_once()
     own_redis.flush()
-    assert soonest(web.seconds_to_work) < POLL_S / 4
+    web.is_heard_at_once()
     own_redis.kill()
-    assert web.seconds_to_work() <= POLL_S * 1.2 + RUNG_S
+    web.is_found_by_the_poll()
     own_redis.start()
-    until(lambda: web.seconds_to_work() < POLL_S / 4, "the broker used again", within_s=30, otherwise=site.said)
+    web.is_heard_at_once()
 
 
 def test_a_rabbitmq_that_is_gone_and_comes_back_costs_latency_only(site: Site, wire: tuple[Wire, str]) -> None:
     cable, url = wire
     web, _ = site.web(broker=url), site.workers(broker=url, listening=True)
-    assert soonest(web.seconds_to_work) < POLL_S / 4
+    web.is_heard_at_once()
     cable.cut()
-    assert web.seconds_to_work() <= POLL_S * 1.2 + RUNG_S
+    web.is_found_by_the_poll()
     cable.mend()
-    until(lambda: web.seconds_to_work() < POLL_S / 4, "the broker used again", within_s=30, otherwise=site.said)
+    web.is_heard_at_once()
 
 
 def test_a_rabbitmq_that_falls_silent_holds_nothing_up(site: Site, wire: tuple[Wire, str]) -> None:
     cable, url = wire
     web, (worker,) = site.web(broker=url), site.workers(broker=url, listening=True)
-    assert soonest(web.seconds_to_work) < POLL_S / 4
+    web.is_heard_at_once()
     cable.fall_silent()
-    assert web.seconds_to_work() <= POLL_S * 1.2 + RUNG_S
-    until(lambda: "The broker was not reached" in site.said(), "the silence noticed", within_s=20, otherwise=site.said)
+    web.is_found_by_the_poll()
+    until(lambda: "The broker was not reached" in site.said(), "the silence noticed", otherwise=site.said)
     assert stopped(worker) == [0]
 
 
@@ -295,8 +301,8 @@ def test_a_broker_that_accepts_and_never_answers_does_not_keep_a_worker_from_its
     silent.fall_silent()
     url = f"{scheme}://127.0.0.1:{silent.port}"
     web, (worker,) = site.web(broker=url), site.workers(broker=url)
-    assert web.seconds_to_work() <= POLL_S * 1.2 + RUNG_S
-    assert stopped(worker, web.process) == [0, 0]
+    web.is_found_by_the_poll()
+    assert stopped(worker, web.program) == [0, 0]
     silent.cut()
 
 
@@ -305,34 +311,19 @@ def test_two_workers_share_the_work_and_one_may_be_killed(site: Site, own_redis:
     numbers = [web.post()[0] for _ in range(10)]
     one.kill()
     numbers += [web.post()[0] for _ in range(10)]
-    until(lambda: site.parked(*numbers), "all done", within_s=20, otherwise=site.said)
+    until(lambda: site.parked(*numbers), "all done", otherwise=site.said)
 
 
 def test_several_processes_on_an_old_sqlite_must_be_asked_for(site: Site) -> None:
     if "DATABASE_URL" in site.environment or sqlite3.sqlite_version_info >= (3, 51, 3):
         pytest.skip("there is no old SQLite here")
-    refused = subprocess.run(
-        [sys.executable, "manage.py", "worker"],
-        cwd=ROOT,
-        env={**site.environment, "GATEWAY_SHARE_SQLITE": "0"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    with Prepared({**site.environment, "GATEWAY_SHARE_SQLITE": "0"}) as alone:
+        refused = alone.run("manage.py", "worker")
     assert refused.returncode != 0
     assert "GATEWAY_SHARE_SQLITE=1" in refused.stderr
 
 
 def test_a_queue_that_is_none_is_refused_by_name(site: Site) -> None:
-    refused = subprocess.run(
-        [sys.executable, "manage.py", "worker", "--queues", "erp,post"],
-        cwd=ROOT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    refused = site.prepared.run("manage.py", "worker", "--queues", "erp,post")
     assert refused.returncode != 0
     assert "'post' is not a valid DeliveryKind" in refused.stderr

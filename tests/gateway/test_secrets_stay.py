@@ -7,8 +7,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -132,25 +130,9 @@ class Place:
             GATEWAY_SECRET_KEY=PASSWORDS["django secret"],
         )
         self.log = folder / "gateway.log"
-        self.made = json.loads(self.run("-c", PREPARED, PASSWORDS["staff password"], PRICE, ADDRESS))
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--port", str(self.world.gateway_port)],
-                cwd=ROOT,
-                env=self.world.environment,
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-            )
-        self.world.children.append(self.process)
+        self.made = json.loads(self.world.prepared.printed("-c", PREPARED, PASSWORDS["staff password"], PRICE, ADDRESS))
+        self.world.gateway(log=self.log.name)
         self.world.listening(self.world.gateway_port)
-
-    def run(self, *arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        ended = subprocess.run(
-            command, cwd=ROOT, env=self.world.environment, check=True, capture_output=True, text=True
-        )
-        return ended.stdout
 
     def client(self, key: str = "") -> httpx.Client:
         return self.world.client(self.world.gateway_port, {"Authorization": f"Bearer {key}"} if key else None)
@@ -165,10 +147,9 @@ class Place:
         return what in self.log.read_text()
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("world")
-    made = Place(folder)
+@pytest.fixture
+def place(django_db_setup: None, tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
     try:
         _goes_through_every_door(made)
         yield made
@@ -249,7 +230,11 @@ def _as2(place: Place) -> None:
     world.erp.post("/admin/release", json=order("70000002", "100017")).raise_for_status()
     world.erp.post("/admin/faults", json={"kind": "error_500", "routes": ["changes"]}).raise_for_status()
     # Through the proxy whose password staff entered: whoever listens there is no proxy.
-    until(lambda: "partner" in place.run("-c", _TRIED), "a try through the proxy", otherwise=place.output)
+    until(
+        lambda: "partner" in place.world.prepared.printed("-c", _TRIED),
+        "a try through the proxy",
+        otherwise=place.output,
+    )
 
 
 #: The queues whose deliveries were tried and have an error.
@@ -310,13 +295,13 @@ def _worker(place: Place) -> None:
 
 
 def _defect(place: Place) -> None:
-    place.run("-c", BROKEN, f"{PRICE} {ADDRESS}")
+    place.world.prepared.printed("-c", BROKEN, f"{PRICE} {ADDRESS}")
     api = place.client(place.world.api_key)
     (found,) = api.get("/v1/purchase-orders").json()["results"]
     assert api.get(f"/v1/purchase-orders/{found['id']}").status_code == 500
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def canaries(place: Place) -> dict[str, str]:
     """What must not be seen, by what it is; of keys any line of them."""
     secrets = {"price": PRICE, "address": ADDRESS, **PASSWORDS}
@@ -332,55 +317,48 @@ def leaks(text: str, canaries: dict[str, str]) -> list[str]:
     return [what for what, secret in canaries.items() if secret in text]
 
 
-def test_the_log_at_debug_holds_none_of_them(place: Place, canaries: dict[str, str]) -> None:
-    text = place.log.read_text()
-    assert leaks(text, canaries) == []
-    assert "BEGIN" not in text
+def test_none_of_them_comes_out_anywhere(place: Place, canaries: dict[str, str], subtests: pytest.Subtests) -> None:
+    """One story of one gateway, looked at from all sides."""
+    with subtests.test("log at DEBUG"):
+        text = place.log.read_text()
+        assert leaks(text, canaries) == []
+        assert "BEGIN" not in text
+    with subtests.test("log: one object a line, with the ids it is about"):
+        lines = place.lines()
+        assert any(line["message"].startswith("stored") and line.get("partner") == "ACME" for line in lines)
+        failed = next(line for line in lines if line["message"] == "the try failed")
+        assert failed.keys() >= {"queue", "delivery", "token", "document", "correlation_id", "errors"}
+    with subtests.test("metrics, every figure of them"):
+        scraper = place.client(PASSWORDS["metrics token"])
+        until(lambda: "gateway_breaker_state{" in scraper.get("/metrics").text, "a system that failed once")
+        answer = scraper.get("/metrics")
+        assert leaks(answer.text, canaries) == []
+        samples = {re.split(r"[{ ]", line)[0] for line in answer.text.splitlines() if line.startswith("gateway_")}
+        shown = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in samples}
+        assert set(metrics.METRICS) - shown == set()
+    with subtests.test("probes"):
+        door = place.client()
+        assert leaks(door.get("/readyz").text + door.get("/healthz").text, canaries) == []
+    with subtests.test("audit trail"):
+        trail = json.loads(place.world.prepared.printed("-c", TRAIL))
+        leaking = {
+            (name, what) for name, actor, data in trail for what in leaks(f"{actor} {json.dumps(data)}", canaries)
+        }
+        assert leaking == set()
+        assert len(trail) > 20
+    with subtests.test("doctor"):
+        told = place.world.prepared.run("manage.py", "doctor", "--json")
+        assert told.stdout
+        assert leaks(told.stdout + told.stderr, canaries) == []
+    with subtests.test("message of a stranger with a key of its own"):
+        assert leaks(place.log.read_text(), canaries | {"key in a message": _posed(place)}) == []
 
 
-def test_what_was_logged_is_one_object_a_line_with_the_ids_it_is_about(place: Place) -> None:
-    lines = place.lines()
-    assert any(line["message"].startswith("stored") and line.get("partner") == "ACME" for line in lines)
-    failed = next(line for line in lines if line["message"] == "the try failed")
-    assert failed.keys() >= {"queue", "delivery", "token", "document", "correlation_id", "errors"}
-
-
-def test_the_metrics_hold_none_of_them_and_every_figure_is_there(place: Place, canaries: dict[str, str]) -> None:
-    scraper = place.client(PASSWORDS["metrics token"])
-    until(lambda: "gateway_breaker_state{" in scraper.get("/metrics").text, "a system that failed once")
-    answer = scraper.get("/metrics")
-    assert leaks(answer.text, canaries) == []
-    samples = {re.split(r"[{ ]", line)[0] for line in answer.text.splitlines() if line.startswith("gateway_")}
-    shown = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in samples}
-    assert set(metrics.METRICS) - shown == set()
-
-
-def test_the_probes_hold_none_of_them(place: Place, canaries: dict[str, str]) -> None:
-    door = place.client()
-    assert leaks(door.get("/readyz").text + door.get("/healthz").text, canaries) == []
-
-
-def test_the_audit_trail_holds_none_of_them(place: Place, canaries: dict[str, str]) -> None:
-    trail = json.loads(place.run("-c", TRAIL))
-    leaking = {(name, what) for name, actor, data in trail for what in leaks(f"{actor} {json.dumps(data)}", canaries)}
-    assert leaking == set()
-    assert len(trail) > 20
-
-
-def test_what_the_doctor_says_holds_none_of_them(place: Place, canaries: dict[str, str]) -> None:
-    command = [sys.executable, "manage.py", "doctor", "--json"]
-    told = subprocess.run(command, cwd=ROOT, env=place.world.environment, capture_output=True, text=True, check=False)
-    assert told.stdout
-    assert leaks(told.stdout + told.stderr, canaries) == []
-
-
-def test_a_stranger_posing_with_a_key_of_its_own_leaves_no_trace_of_its_message(
-    place: Place, canaries: dict[str, str]
-) -> None:
+def _posed(place: Place) -> str:
+    """Post as ACME, with a key of our own in the message; a line of it."""
     stranger = make_identity("ACME-AS2")
     assert stranger.private_key_pem is not None
     headers = {"AS2-From": "ACME-AS2", "AS2-To": "MERIDIAN-AS2", "AS2-Version": "1.2", "Message-ID": "<k@acme>"}
     headers |= {"Content-Type": "application/pkcs7-mime; smime-type=enveloped-data"}
     place.client().post("/as2", content=stranger.private_key_pem + PRICE.encode(), headers=headers)
-    key = stranger.private_key_pem.decode().split()[5]
-    assert leaks(place.log.read_text(), canaries | {"key in a message": key}) == []
+    return stranger.private_key_pem.decode().split()[5]
