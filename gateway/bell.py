@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: Seconds until a broker that accepts no connection, or does not answer on one, is given up.
 _CONNECT_S: Final = 1.0
 _ANSWER_S: Final = 2.0
+#: Seconds between two rings of the same queue: whoever heard the first is looking already.
+_REST_S: Final = 0.2
 #: Seconds without a try after one failed.
 _QUIET_S: Final = 5.0
 #: Rings in one queue of the broker, beyond which more of them tell nobody anything.
@@ -48,6 +50,7 @@ class Bell:
         self._names: set[str] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._rest = threading.Event()  # never set
         self._quiet_until = 0.0
         self._passed_on: dict[DeliveryKind, float] = {}
 
@@ -96,6 +99,7 @@ class Bell:
                 while names:
                     _publish(connection, names[-1])
                     names.pop()
+                self._rest.wait(_REST_S)
             except Exception as error:  # noqa: BLE001  # whatever a broker does, rings are all that is lost; it is logged
                 if connection is not None:
                     _drop(connection)

@@ -250,6 +250,17 @@ _CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+#: What the consumer of a kind reads of a delivery, in the statement that reads it.
+_READ_WITH: Final[Mapping[DeliveryKind, Sequence[str]]] = {
+    DeliveryKind.TRANSLATE: ("transmission",),
+    DeliveryKind.APPLY: ("document",),
+    DeliveryKind.ERP: ("document__order", "connection"),
+    DeliveryKind.PARTNER: ("transmission", "document__order"),
+    DeliveryKind.RECEIPT: ("transmission",),
+    DeliveryKind.TIMER: (),
+}
+
+
 def claim(kind: DeliveryKind, owner: str) -> Claim | None:
     """Take the oldest due delivery of ``kind`` whose lanes and remote are free; None when there is none.
 
@@ -278,8 +289,7 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
             if taken is None:
                 return None
             pk, token, attempts, crashes, doubtful = taken
-            rows = Delivery.objects.select_related("transmission", "document__order", "connection")
-            delivery = rows.get(pk=pk)
+            delivery = Delivery.objects.select_related(*_READ_WITH[kind]).get(pk=pk)
             claimed = Claim(delivery, token, bool(doubtful), attempts, owner, timezone.now())
             if not crashes:
                 return claimed
