@@ -1,13 +1,20 @@
-"""``python -m tests.faults [soak …]``: prove that nothing is lost and nothing doubled, or show what was.
+"""``python -m tests.faults [LAYER]``: prove that nothing is lost and nothing doubled, or show what was.
 
-Without a word it runs the soak on everything this machine has: SQLite without a broker, PostgreSQL with one. Exit 0 green, 1 red,
-2 void.
+| layer | what |
+|---|---|
+| crash-points | dies before and after every commit and every call of three stories, on each database |
+| walks | a state machine takes steps in any order |
+| soak | real processes under load are killed and cut off: SQLite without a broker, PostgreSQL with one |
+| mutants | bugs are put in, and must be caught |
+
+Without a word it runs the first three, on everything this machine has. Exit 0 green, 1 red, 2 void.
 """
 
 from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -17,7 +24,7 @@ from typing import Final
 
 from tests.faults.databases import binaries
 from tests.faults.plan import CI, NIGHTLY, Size
-from tests.faults.programs import HarnessError
+from tests.faults.programs import ROOT, HarnessError
 from tests.faults.soak import Options, soak
 from tests.faults.verdict import Outcome
 
@@ -28,25 +35,53 @@ def main() -> int:
     # So that whatever was started ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _parser().parse_args()
+    if asked.layer == "mutants":
+        return _mutants(asked)
+    codes = [_LAYERS[layer](asked) for layer in ([asked.layer] if asked.layer else _LAYERS)]
+    # Red outranks void: something was lost.
+    return 1 if 1 in codes else max(codes)
+
+
+def _crash_points(asked: Namespace) -> int:
+    return max(_program("crash_points", "--both", "--on", on) for on, _broker in _settings(asked))
+
+
+def _walks(asked: Namespace) -> int:
+    return _program("walks", *(["--examples", "5000", "--by-chance"] if asked.nightly else []))
+
+
+def _mutants(asked: Namespace) -> int:
+    return _program("mutants", *([asked.mutant] if asked.mutant else []))
+
+
+def _program(name: str, *arguments: str) -> int:
+    """One of the other layers, in a process that has read no settings yet."""
+    sys.stdout.flush()
+    return 1 if subprocess.run([sys.executable, "-m", f"tests.faults.{name}", *arguments], cwd=ROOT).returncode else 0
+
+
+def _soak(asked: Namespace) -> int:
     size = NIGHTLY if asked.nightly else CI
     if asked.messages:
         size = _scaled(size, asked.messages)
-    worst = 0
+    codes = []
     for on, broker in _settings(asked):
         options = Options(on=on, broker=broker, size=size, seed=asked.seed, mutant=asked.mutant, keep=asked.keep)
         try:
-            code = _EXIT[soak(options).outcome]
+            codes.append(_EXIT[soak(options).outcome])
         except HarnessError as failed:
             sys.stderr.write(f"the harness failed, which is no verdict: {failed}\n")
-            code = 2
-        # Red outranks void: something was lost.
-        worst = code if worst == 0 or code == 1 else worst
-    return worst
+            codes.append(2)
+    return 1 if 1 in codes else max(codes, default=0)
+
+
+#: In this order; bugs are put in only when that is asked for.
+_LAYERS: Final = {"crash-points": _crash_points, "walks": _walks, "soak": _soak}
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("layer", nargs="?", default="soak", choices=["soak"])
+    parser.add_argument("layer", nargs="?", choices=[*_LAYERS, "mutants"])
     parser.add_argument("--on", choices=["sqlite", "postgresql"], help="default: both, as far as this machine has them")
     parser.add_argument(
         "--broker", choices=["none", "redis", "amqp"], help="default: none on SQLite, else what there is"

@@ -215,7 +215,7 @@ class Result:
     """One death and what came of it."""
 
     story: str
-    point: str
+    point: str  #: its number and name; empty: nobody died
     after: bool
     broken: list[str]
 
@@ -238,7 +238,7 @@ class Lane:
         """The points of a story in which nobody dies, the modules that wrote, and what was broken all the same."""
         folder, _code = self._run(story, None, mutant)
         seen = json.loads((folder / "points.json").read_text())
-        alive = Result(story.name, "nowhere", False, self._verdict(folder))
+        alive = Result(story.name, "", False, self._verdict(folder))
         self._states.discard(folder)
         return seen["names"], seen["modules"], alive
 
@@ -259,9 +259,7 @@ class Lane:
         from tests.faults import crash_world
 
         self._runs += 1
-        folder = self._states.fresh(
-            f"{story.start}_{self._number}", f"{story.name}_{self._number}_{self._runs}", self.ports
-        )
+        folder = self._states.fresh(f"{story.start}_{self._number}", f"{story.name}_{self._number}_{self._runs}")
         others = crash_world.Others(folder, self.ports, story)
         try:
             code = crash_world.in_child(lambda: _doomed(folder, story, self.ports, death, mutant))
@@ -436,9 +434,13 @@ def table(report: Report) -> Iterator[str]:
             said = ", ".join(sorted(outcomes.get((story, f"{number} {name}"), ["not tried"]), reverse=True))
             yield f"  {story:7} {number:>3}  {name:58} {said}"
     for result in report.broken:
-        when = "after" if result.after else "before"
-        yield f"{result.story}: died {when} {result.point}"
+        yield f"{result.story}: {in_words(result)}"
         yield from (f"    {line[:300]}" for line in result.broken[:8])
+
+
+def in_words(result: Result) -> str:
+    """Where it died."""
+    return f"died {'after' if result.after else 'before'} {result.point}" if result.point else "lived"
 
 
 def _parser() -> ArgumentParser:

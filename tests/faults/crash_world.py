@@ -127,7 +127,8 @@ def _serve(folder: Path, ports: Ports, story: Story | None, tell: int) -> None:
     if story is not None and story.lost_once:
         erp.faults.add(read_fault({"kind": "lose_answer", "routes": ["submit"]}))
     threading.Thread(target=erp.serve_forever, daemon=True).start()
-    side = As2Supplier(_configuration(folder, ports), lambda _facts: None)
+    side = _keys(folder)
+    side.journal = supplier.Journal(folder / "supplier")
     server = _SupplierServer(ports.supplier, side, refuse_once=story is not None and story.refused_once)
     os.write(tell, b"!")
     server.serve_forever()
@@ -185,6 +186,16 @@ def _configuration(folder: Path, ports: Ports, *, mdn: str = "sync", data: str =
         mdn=mdn,
         receipt_address=f"{ports.origin}/receipts" if mdn == "async" else "",
     )
+
+
+_sides: Final[list[As2Supplier]] = []
+
+
+def _keys(folder: Path) -> As2Supplier:
+    """The supplier with its keys, the same in all folders: a process that was forked from one that read them has them."""
+    if not _sides:
+        _sides.append(As2Supplier(_configuration(folder, Ports(0, 0), data="keys"), lambda _facts: None))
+    return _sides[0]
 
 
 # ------------------------------------------------------------------------------------------------------- databases
@@ -290,8 +301,8 @@ class States:
             connections.close_all()
             others.end()
 
-    def fresh(self, start: str, name: str, ports: Ports) -> Path:
-        """A copy of a start state, entered, in which the other sides listen at ``ports``."""
+    def fresh(self, start: str, name: str) -> Path:
+        """A copy of a start state, entered."""
         folder = self._copied(self.folder / start, name)
         self._enter(folder)
         return folder
@@ -419,13 +430,8 @@ def post(folder: Path, story: Story, ports: Ports) -> None:
         mic=made["mic"],
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in answer.items()).encode("latin-1")
-    if _judge_of_receipts(folder, ports).is_proved(job, answer.status_code, head + b"\r\n" + answer.content):
+    if _keys(folder).is_proved(job, answer.status_code, head + b"\r\n" + answer.content):
         believe(folder, answer.content)
-
-
-@cache
-def _judge_of_receipts(folder: Path, ports: Ports) -> As2Supplier:
-    return As2Supplier(_configuration(folder, ports, data="judge"), lambda _facts: None)
 
 
 def promised(folder: Path) -> bool:

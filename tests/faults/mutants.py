@@ -1,17 +1,27 @@
 """Bugs to be put into the gateway: each breaks one of its rules, and a harness that lets one pass has a hole.
 
 A bug is a few attributes of the real modules, set at the start of a process. Django must be set up before.
+
+``python -m tests.faults.mutants [NAME…]`` puts in one after the other and says which layer caught it, and how; exit 1 when one was
+not caught.
 """
 
 from __future__ import annotations
 
 import secrets
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import DatabaseError
+
+if TYPE_CHECKING:
+    from tests.faults.crash_world import States
 
 #: Of what object, which attribute, and what it is instead.
 Change = tuple[Any, str, Any]
@@ -234,14 +244,18 @@ def _repeat_answered_anew() -> list[Change]:
 
 
 def _replay_of_what_is_over() -> list[Change]:
+    from django.db import transaction
+
     from gateway import outbox
     from gateway.models import Delivery, QueueEntry
 
     def anything(delivery: Any, *, actor: str) -> None:
-        Delivery.objects.filter(pk=delivery.pk).update(state="open", finished_at=None)
-        QueueEntry.objects.update_or_create(
-            pk=delivery.pk, defaults={"kind": delivery.kind, "state": "pending", "remote": outbox.remote_of(delivery)}
-        )
+        with transaction.atomic():
+            Delivery.objects.filter(pk=delivery.pk).update(state="open", finished_at=None)
+            QueueEntry.objects.update_or_create(
+                pk=delivery.pk,
+                defaults={"kind": delivery.kind, "state": "pending", "remote": outbox.remote_of(delivery)},
+            )
 
     return [(outbox, "revive", anything)]
 
@@ -289,3 +303,60 @@ MUTANTS: Final = {
         Mutant("everybody_probes", "one call at a time to what is left alone", _S, _everybody_probes),
     )
 }
+
+
+# ----------------------------------------------------------------------------------------------------- catching them
+def caught_by_crash_points(mutant: Mutant, states: States) -> str:
+    """What the first broken run said; empty: it was not caught."""
+    from tests.faults import crash_points
+
+    options = crash_points.Options(on="sqlite", stories=(mutant.story,), mutant=mutant.name, until_broken=True)
+    for result in crash_points.explore(options, states).broken:
+        return f"{crash_points.in_words(result)}: {result.broken[0]}"
+    return ""
+
+
+def caught_by_the_machine(mutant: Mutant, *, examples: int = 100) -> str:
+    """The same; the database of this process must be SQLite."""
+    from tests.faults.state_machine import walk
+
+    try:
+        walk(examples=examples, shrink=False, mutant=mutant)
+    except (AssertionError, DatabaseError) as broken:  # the latter: the database's own guards
+        return str(broken).splitlines()[0]
+    return ""
+
+
+def main(names: Sequence[str]) -> int:
+    from tests.faults.crash_points import prepared
+
+    survived = 0
+    with prepared("sqlite") as states:
+        for mutant in [MUTANTS[name] for name in names] or MUTANTS.values():
+            began = time.monotonic()
+            said = _caught(mutant, states)
+            survived += not said
+            outcome = f"caught by {mutant.layer}" if said else "SURVIVED"
+            sys.stdout.write(f"  {mutant.name:24} {outcome:26} {time.monotonic() - began:5.1f} s  {said[:160]}\n")
+            sys.stdout.flush()
+    return 1 if survived else 0
+
+
+def _caught(mutant: Mutant, states: States) -> str:
+    if mutant.layer is Layer.CRASH_POINTS:
+        return caught_by_crash_points(mutant, states)
+    from tests.faults import crash_world
+
+    said = states.folder / f"{mutant.name}.txt"
+    folder = states.fresh("released", f"machine_{mutant.name}")
+    # In a process of its own: this one stays without a connection, and without the bug.
+    crash_world.in_child(lambda: said.write_text(caught_by_the_machine(mutant)))
+    states.discard(folder)
+    return said.read_text() if said.exists() else ""
+
+
+if __name__ == "__main__":
+    # Under its own name: the other layers have to find the same classes.
+    from tests.faults import mutants
+
+    sys.exit(mutants.main(sys.argv[1:]))
