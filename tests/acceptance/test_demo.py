@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.own_sqlite
 def test_the_demo_tells_the_main_job_and_ends_well(tmp_path):
     environment = {**os.environ, "GATEWAY_DATA_DIR": str(tmp_path)}
     ran = subprocess.run(

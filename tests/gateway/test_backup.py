@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 from django.db import connection
 from psycopg import sql
 
@@ -128,6 +129,7 @@ def with_load(installation: Installation, act: Callable[[Supplier], None]) -> Su
     return supplier
 
 
+@pytest.mark.own_sqlite
 def test_a_back_up_under_load_is_restored_into_a_new_folder_and_agrees_with_itself(
     install: Install, tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_back_up_under_load_is_restored_into_a_new_folder_and_agrees_with_itse
     agrees(installation)
 
 
+@pytest.mark.own_sqlite
 def test_a_folder_of_a_back_up_that_failed_has_no_manifest_and_keeps_the_last_database(
     install: Install, tmp_path: Path
 ) -> None:
@@ -181,6 +184,7 @@ def test_a_folder_of_a_back_up_that_failed_has_no_manifest_and_keeps_the_last_da
     assert (folder / "gateway.sqlite3").read_bytes() == database
 
 
+@pytest.mark.own_sqlite
 def test_a_damaged_database_does_not_take_the_place_of_a_good_copy(install: Install, tmp_path: Path) -> None:
     folder = tmp_path / "backup"
     installation = install(tmp_path / "var").migrated()

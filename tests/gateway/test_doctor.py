@@ -170,6 +170,7 @@ def test_a_blob_store_that_takes_nothing_is_an_error(settings: Any, tmp_path: Pa
 # -- database
 
 
+@pytest.mark.own_sqlite
 def test_a_database_that_is_not_there_is_one_error_without_its_password(install: Install, tmp_path: Path) -> None:
     away = install(tmp_path, DATABASE_URL="postgres://gateway:hush@127.0.0.1:1/gateway").run("doctor", "--json")
     about_it = [one for one in json.loads(away.stdout)["findings"] if one["check"].startswith("database.")]
@@ -178,6 +179,7 @@ def test_a_database_that_is_not_there_is_one_error_without_its_password(install:
     assert "hush" not in away.stdout + away.stderr
 
 
+@pytest.mark.own_sqlite
 def test_a_start_is_refused_with_the_words_of_the_doctor(
     install: Install, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_database_one_release_ahead_is_a_warning(db: None) -> None:
     assert (found.severity, "gateway.9999_later" in found.what) == (Severity.WARNING, True)
 
 
+@pytest.mark.own_sqlite
 def test_a_damaged_sqlite_file_is_found(install: Install, tmp_path: Path) -> None:
     installation = install(tmp_path).migrated()
     assert "database." not in installation.run("doctor").stdout
@@ -260,6 +263,7 @@ def test_a_clock_apart_from_the_database_s_is_said(db: None, monkeypatch: pytest
 # -- broker
 
 
+@pytest.mark.own_sqlite
 def test_a_broker_that_says_nothing_or_is_away_is_a_warning_within_a_bound(install: Install, tmp_path: Path) -> None:
     asks = "from gateway.doctor import broker\nfor one in broker.answers('doctor'): print(one.severity, one.where)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -362,6 +366,7 @@ def test_a_loop_that_fell_silent_is_named(db: None) -> None:
 # -- the whole of it
 
 
+@pytest.mark.own_sqlite
 def test_a_new_installation_is_in_order_and_says_so_to_a_program(install: Install, tmp_path: Path) -> None:
     examined = install(tmp_path).migrated().run("doctor", "--json")
     report = json.loads(examined.stdout)

@@ -119,6 +119,7 @@ def test_what_is_looked_for_would_be_found() -> None:
     ]
 
 
+@pytest.mark.own_sqlite
 def test_s70_a_copy_of_the_sqlite_file_holds_no_key(install: Install, tmp_path: Path) -> None:
     set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -151,6 +152,7 @@ def test_s70_a_dump_of_postgresql_holds_no_key(own_database: str, install: Insta
     assert FIRST.encode() not in dump
 
 
+@pytest.mark.own_sqlite
 def test_s71_keys_are_wrapped_anew_while_a_process_signs(install: Install, tmp_path: Path) -> None:
     former = set_up(install(tmp_path, GATEWAY_KEYSTORE_SECRET=FIRST))
     both = install(tmp_path, GATEWAY_KEYSTORE_SECRET=SECOND, GATEWAY_KEYSTORE_OLD_SECRETS=FIRST)
@@ -180,6 +182,7 @@ def secrets_of(folder: Path) -> list[tuple[object, ...]]:
         return [(name, *row) for name in sealed for row in database.execute(f"SELECT * FROM {name} ORDER BY 1")]  # noqa: S608
 
 
+@pytest.mark.own_sqlite
 def test_s72_a_wrong_key_refuses_the_start_and_overwrites_nothing(
     install: Install, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
