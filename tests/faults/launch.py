@@ -6,7 +6,8 @@ threads and no connection to anything.
 
 ``python -m tests.faults.launch [--mutant NAME]`` is that process; ``--mutant`` puts one bug in first: how the harness shows that
 it can fail. It is spoken to in lines of JSON, one answer for each: ``{"fork": arguments, "log": file}`` → a process id,
-``{"ended": id}`` → its exit code, or null. When nobody speaks any more it kills what it has started.
+``{"ended": id}`` → its exit code, or null; an answer names the number of its question. When nobody speaks any more it kills
+what it has started.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Launcher:
     """The other end of the line."""
 
     def __init__(self, environment: Mapping[str, str], *, log: Path, mutant: str = "") -> None:
+        self._asked = 0
         chosen = ["--mutant", mutant] if mutant else []
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
@@ -83,10 +85,14 @@ class Launcher:
         to, back = self._process.stdin, self._process.stdout
         if to is None or back is None:
             raise HarnessError("the launcher has no line")
+        self._asked += 1
         try:
-            to.write(json.dumps(question).encode() + b"\n")
+            to.write(json.dumps({"number": self._asked, **question}).encode() + b"\n")
             to.flush()
-            return json.loads(back.readline())
+            number = 0
+            while number != self._asked:  # whoever asked before was interrupted, and its answer is nobody's
+                number, answer = json.loads(back.readline())
+            return answer
         except (OSError, ValueError) as error:
             raise HarnessError("the launcher is gone; see launch.log") from error
 
@@ -168,7 +174,7 @@ def _serve(questions: TextIO, answers: TextIO) -> list[str]:
             found, status = os.waitpid(asked["ended"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if found else None
             children.discard(found)
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps([asked["number"], answer]) + "\n")
         answers.flush()
     for child in children:
         os.kill(child, signal.SIGKILL)
