@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import migrated
@@ -20,9 +21,22 @@ hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
+def database_outside() -> object:
+    """Its name; no test has anything to do with it."""
+    return connection.settings_dict["NAME"]
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+    database_outside: object,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
+    """The suite's own database, and a copy of it; neither is made where no test of this run asks the database."""
+    if connection.settings_dict["NAME"] == database_outside:
+        yield
+        return
     with django_db_blocker.unblock(), migrated.kept(tmp_path_factory.mktemp("migrated")), django_db_blocker.block():
         yield
 
