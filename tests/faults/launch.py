@@ -49,6 +49,9 @@ class Launcher:
                 stderr=errors,
                 start_new_session=True,
             )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise HarnessError("the launcher has no line")
+        self._questions, self._answers = self._process.stdin, self._process.stdout
 
     def start(self, arguments: Sequence[str], log: Path) -> Fork:
         """Begin ``manage.py …`` or ``-m MODULE …``; both outputs go to the end of ``log``."""
@@ -81,20 +84,24 @@ class Launcher:
         """Nobody speaks any more."""
         self._process.communicate()
 
-    def _ask(self, **question: object) -> Any:
-        to, back = self._process.stdin, self._process.stdout
-        if to is None or back is None:
-            raise HarnessError("the launcher has no line")
+    def ask_and_leave(self, **question: object) -> None:
+        """Ask, and do not wait for the answer."""
         self._asked += 1
         try:
-            to.write(json.dumps({"number": self._asked, **question}).encode() + b"\n")
-            to.flush()
-            number = 0
-            while number != self._asked:  # whoever asked before was interrupted, and its answer is nobody's
-                number, answer = json.loads(back.readline())
-            return answer
-        except (OSError, ValueError) as error:
+            self._questions.write(json.dumps({"number": self._asked, **question}).encode() + b"\n")
+            self._questions.flush()
+        except OSError as error:
             raise HarnessError("the launcher is gone; see launch.log") from error
+
+    def _ask(self, **question: object) -> Any:
+        self.ask_and_leave(**question)
+        number, answer = 0, None
+        while number != self._asked:  # whoever asked before was interrupted, and its answer is nobody's
+            try:
+                number, answer = json.loads(self._answers.readline())
+            except ValueError as error:
+                raise HarnessError("the launcher is gone; see launch.log") from error
+        return answer
 
 
 class Fork:

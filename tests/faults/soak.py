@@ -177,6 +177,9 @@ class Soak:
             "GATEWAY_POLL_S": "1",
             "GATEWAY_POISON_AFTER": "12",  # kills, pauses and crashes are not the fault of the row they meet
             "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
+            # A call whose process was killed counts until its lease ends, and a process is killed every two seconds.
+            "GATEWAY_ERP_CALLS_AT_ONCE": "8",
+            "GATEWAY_SENDS_AT_ONCE": "4",
             "GATEWAY_LOG_LEVEL": "WARNING",
             "GATEWAY_LOG_FORMAT": "line",
         }
