@@ -383,11 +383,15 @@ def prepared(on: str) -> Iterator[States]:
 
     Forks follow: this process has one thread and no connection when it is left.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder goes, and the server
     folder = Path(tempfile.mkdtemp(prefix="crash-points-"))
     server = PostgreSQL() if on == "postgresql" else None
     database = server.environment if server else {"DATABASE_URL": f"sqlite:///{folder / 'none.sqlite3'}"}
-    os.environ.update(database)
-    os.environ.update(_ENVIRONMENT, GATEWAY_DATA_DIR=str(folder / "data"))
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        del os.environ[
+            name
+        ]  # whatever the suite runs on: a broker would be a thread, and threads do not survive a fork
+    os.environ.update(_ENVIRONMENT, GATEWAY_DATA_DIR=str(folder / "data"), **database)
     try:
         django.setup()
         from tests.faults.crash_world import Files, Server, States
@@ -403,7 +407,6 @@ def prepared(on: str) -> Iterator[States]:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _parser().parse_args()
     began = time.monotonic()
     with prepared(asked.on) as states:

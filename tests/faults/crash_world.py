@@ -12,12 +12,14 @@ its supplier are another process, which outlives it. A start state is a folder (
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -512,8 +514,15 @@ def _one_of_each(folder: Path, story: Story) -> Iterator[str]:
 
 
 # --------------------------------------------------------------------------------------------------------- processes
+#: PR_SET_PDEATHSIG of linux/prctl.h.
+_SIGNAL_AT_PARENTS_DEATH: Final = 1
+
+
 def _end_with(work: Callable[[], object]) -> NoReturn:
-    """Do something and end this process: nothing of the one it was forked from is run again."""
+    """Do something and end this process: nothing of the one it was forked from is run again, and it does not outlive that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     code = 0
     try:
         work()
