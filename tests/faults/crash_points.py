@@ -22,7 +22,7 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
@@ -372,8 +372,16 @@ def _in_lanes(lanes: list[Lane], jobs: list[tuple[Story, str, Death]], options: 
 
     shares = [jobs[number :: len(lanes)] for number in range(len(lanes))]
     children = [begin(partial(run, lane, share, file)) for lane, share, file in zip(lanes, shares, files, strict=True)]
-    if any([wait_for(child) for child in children]):
-        raise HarnessError("a lane failed")
+    running = list(children)
+    try:
+        while running:
+            if wait_for(running[0]):
+                raise HarnessError("a lane failed")
+            running.pop(0)
+    finally:
+        for child in running:
+            with suppress(ProcessLookupError):  # one that failed has been waited for
+                os.kill(child, signal.SIGKILL)
     return [Result(**json.loads(line)) for file in files for line in file.read_text().splitlines()]
 
 
@@ -403,7 +411,7 @@ def prepared(on: str) -> Iterator[States]:
     finally:
         if server:
             server.close()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> int:
