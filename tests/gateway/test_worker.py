@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from gateway import outbox, timers
 from gateway import worker as module
@@ -217,7 +217,12 @@ def test_a_stop_lets_what_is_under_way_end_and_begins_nothing_else(worker, consu
     enqueue("one", "two")
     until(lambda: len(consumers.began) == 1, "the first under way")
     stopped: list[bool] = []
-    stopping = threading.Thread(target=lambda: stopped.append(running.stop()))
+
+    def stop() -> None:
+        stopped.append(running.stop())
+        connection.close()
+
+    stopping = threading.Thread(target=stop)
     stopping.start()
     consumers.gate.set()
     stopping.join(10)
