@@ -187,8 +187,8 @@ class ErpConnectionForm(forms.ModelForm):
         model = ErpConnection
         fields = ["code", "adapter", "base_url", "active", "blocked_reason"]
         help_texts = {
-            "blocked_reason": "Set when the ERP refused our credentials. Empty it, after the token was mended, to open the "
-            "connection again."
+            "blocked_reason": "Set when the ERP refused our credentials. A new token empties it; empty it yourself when the ERP "
+            "takes the old one again."
         }
 
     def clean(self) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class ErpConnectionAdmin(admin.ModelAdmin):
         if not token:
             return
         try:
-            obj.set_token(token)
+            release.renew_token(obj, token, actor=request.user.get_username())
         except KeystoreError as error:
             self.message_user(request, f"The token was not kept: {error}", messages.ERROR)
 

@@ -386,8 +386,8 @@ REASONS: Final[Mapping[str, Reason]] = {
         team=_O,
         hours=2,
         choices=(_RETRY, _CLOSE),
-        runbook="The connection is stopped, so that tries do not lock the account. Set the new token at the connection, "
-        "clear its block, then retry.",
+        runbook="The connection is stopped, so that tries do not lock the account. Enter the new token at the connection: that "
+        "opens it and settles this case. Retry when the ERP takes the old one again.",
     ),
     "erp_unreachable": Reason(
         title="ERP does not answer",

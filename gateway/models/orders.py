@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from gateway.models.seals import seal_of
@@ -43,9 +43,11 @@ class ErpConnection(models.Model):
 
     def set_token(self, token: str) -> None:
         """Keep the bearer token the ERP gave us, sealed; the connection must be saved already."""
-        secret = ErpToken.objects.filter(connection=self).first() or ErpToken(connection=self)
+        secret = ErpToken(connection=self)
         secret.seal(token.encode())
-        secret.save()
+        with transaction.atomic():
+            ErpToken.objects.filter(connection=self).delete()
+            secret.save()  # a row of its own, so that ``sealed_at`` says since when we have it
 
     def token(self) -> str:
         """The bearer token. Raises ErpToken.DoesNotExist when none was entered, KeystoreError when it does not open."""

@@ -117,7 +117,7 @@ def to_erp(claim: outbox.Claim, *, now: datetime) -> None:
     except InDoubt as unknown:
         outbox.retry(claim, str(unknown), in_doubt=True, after_s=unknown.retry_after_s)
     except AuthFailed as refused:
-        release.block(delivery.connection, str(refused))
+        release.block(delivery.connection, str(refused), since=claim.began)
         outbox.retry(claim, str(refused), in_doubt=claim.doubtful, charged=False, after_s=60)
     except (Permanent, NeedsHuman) as refused:
         _refused_by_erp(claim, document, refused)

@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder, Purpose
-from gateway import archives, breakers, erp, exception_queue, logs, order_book, states
+from gateway import archives, breakers, erp, exception_queue, logs, order_book, outbox, states
 from gateway.blob_store import Full, Unreachable
 from gateway.erp.port import (
     AuthFailed,
@@ -27,7 +27,16 @@ from gateway.erp.port import (
     Permanent,
     Transient,
 )
-from gateway.models import CaseState, Document, DocumentState, ErpConnection, ErpToken, ExceptionCase, Order
+from gateway.models import (
+    CaseState,
+    DeliveryKind,
+    Document,
+    DocumentState,
+    ErpConnection,
+    ErpToken,
+    ExceptionCase,
+    Order,
+)
 from gateway.pipeline import dispatch, erp_calls, issue
 from gateway.pipeline.apply import wake_parked
 from partners import directory
@@ -72,7 +81,7 @@ def _take_in_changes(connection: ErpConnection, *, now: datetime, is_over: Calla
             if len(done) < len(changes) or len(changes) < _PAGE:
                 break
     except AuthFailed as refused:
-        block(connection, str(refused))
+        block(connection, str(refused), since=now)
     except ErpError as error:
         # Read again at the next turn: nothing was settled that we did not keep.
         log.warning("erp=%s changes not read: %s", connection.code, error)
@@ -211,16 +220,39 @@ def what_could_never_work(*, code: str, adapter: str, base_url: str, token: str)
     return ""
 
 
-def block(connection: ErpConnection, why: str) -> None:
-    """Stop all traffic with an ERP that refuses our credentials: more tries could lock the account."""
+def block(connection: ErpConnection, why: str, *, since: datetime) -> None:
+    """Stop all traffic with an ERP that refuses our credentials: more tries could lock the account.
+
+    Args:
+        since: when the call began; a token that was entered after that is not what was refused.
+    """
     with transaction.atomic():
+        if ErpToken.objects.filter(connection=connection, sealed_at__gt=since).exists():
+            return
         ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason=why or "credentials refused")
         exception_queue.open_case(
             "erp_auth_failed",
             summary=f"ERP {connection.code} refuses our credentials; nothing is sent to it until this is settled",
-            fingerprint=f"erp_auth_failed:{connection.pk}",
+            fingerprint=_refused_credentials(connection),
             detail={"why": why},
         )
+
+
+def renew_token(connection: ErpConnection, token: str, *, actor: str) -> None:
+    """Keep a new token and open a connection that the old one had closed, its case with it.
+
+    Raises:
+        KeystoreError: it cannot be sealed; everything stays as it was.
+    """
+    with transaction.atomic():
+        connection.set_token(token)
+        ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason="")
+        exception_queue.settle(_refused_credentials(connection), note="A new token was entered.", actor=actor)
+        outbox.wake_on_commit(DeliveryKind.ERP)
+
+
+def _refused_credentials(connection: ErpConnection) -> str:
+    return f"erp_auth_failed:{connection.pk}"
 
 
 def _take_in(connection: ErpConnection, port: ErpPort, change: Change, *, now: datetime) -> bool:

@@ -33,6 +33,7 @@ from gateway.models import (
     Order,
     Transmission,
 )
+from gateway.pipeline import release
 from partners.models import TradingPartner
 from partners.profiles import AckTerms
 from tests.gateway.rows import a_document
@@ -849,6 +850,16 @@ def test_a_block_is_cleared_and_the_code_stays(site, order):
     site.post(address, {**form, "blocked_reason": "", "new_token": ""})
     erp = ErpConnection.objects.get()
     assert (erp.code, erp.blocked_reason) == ("ERP1", "")
+
+
+def test_a_new_token_opens_the_connection_again(site, order):
+    release.block(order.connection, "401", since=timezone.now())
+    blocked = ErpConnection.objects.get().blocked_reason
+    address = reverse("admin:gateway_erpconnection_change", args=[order.connection.pk])
+    form = {"adapter": "rest_json", "base_url": "https://erp.example/", "active": "on", "blocked_reason": blocked}
+    site.post(address, {**form, "new_token": "an0ther-token"})
+    assert ErpConnection.objects.get().blocked_reason == ""
+    assert ExceptionCase.objects.get(reason="erp_auth_failed").resolution == "settled"
 
 
 def test_the_first_page_leads_to_the_queue(site):

@@ -121,6 +121,26 @@ def test_an_erp_that_refuses_our_token_is_left_alone_until_a_person_acts(connect
     assert poll_erp() == 1
 
 
+def test_a_new_token_opens_the_connection_and_settles_its_case(connection, erp, acme):
+    connection.set_token("wrong-token-of-some-length")
+    erp.release()
+    poll_erp()
+    release.renew_token(connection, erp.token, actor="ann")
+    connection.refresh_from_db()
+    assert connection.blocked_reason == ""
+    assert ExceptionCase.objects.get().resolution == "settled"
+    assert poll_erp() == 1
+
+
+def test_a_refusal_of_the_old_token_that_comes_late_does_not_stop_the_new_one(connection, erp, acme):
+    asked_with_the_old_one = timezone.now()
+    release.renew_token(connection, erp.token, actor="ann")
+    release.block(connection, "401", since=asked_with_the_old_one)
+    assert not ExceptionCase.objects.exists()
+    erp.release()
+    assert poll_erp() == 1
+
+
 def test_an_erp_that_is_down_is_asked_again_at_the_next_turn(connection, erp, acme):
     erp.release()
     erp.misbehave("down", count=1)
