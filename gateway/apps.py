@@ -11,3 +11,4 @@ class GatewayConfig(AppConfig):
         # Every process that commits work rings for it.
         import_module("gateway.tasks")
         import_module("gateway.bell").set_up()
+        import_module("gateway.statements").set_up()

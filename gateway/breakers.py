@@ -28,7 +28,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from gateway import events
+from gateway import events, statements
 from gateway.models import Breaker, DeliveryKind, EntryState, QueueEntry
 from partners.models import TradingPartner
 
@@ -121,7 +121,7 @@ def succeeded(remote: str, *, took_s: float = 0.0) -> bool:
     Returns:
         Whether this closed the breaker: what had waited for the remote is due now, and its queue wants to be rung for.
     """
-    if not Breaker.objects.filter(Q(opened_at__isnull=False) | ~Q(recent=0), remote=remote).exists():
+    if not _NOT_ALWAYS_GOOD.all(remote=remote):
         return False
     with _locked(remote) as (row, now):
         if row.opened_at is None:
@@ -142,12 +142,23 @@ def probe_due(kind: DeliveryKind | None = None) -> list[str]:
     """The remotes whose pause is over and for which something waits, or is due: of one queue, or of all."""
     if kind is not None and kind not in _KINDS:
         return []
-    rows = Breaker.objects.filter(open_until__isnull=False).order_by("open_until", "remote")
     return [
-        remote
-        for remote, until, now in rows.values_list("remote", "open_until", Now())
-        if until <= now and kind in {None, kind_of(remote)} and _has_work(remote)
+        row.remote
+        for row in _OPEN.all()
+        if row.open_until <= row.now  # type: ignore[attr-defined]  # annotated
+        and kind in {None, kind_of(row.remote)}
+        and _has_work(row.remote)
     ]
+
+
+_OPEN: Final = statements.Query(
+    lambda: Breaker.objects.filter(open_until__isnull=False).annotate(now=Now()).order_by("open_until", "remote")
+)
+_NOT_ALWAYS_GOOD: Final = statements.Query(
+    lambda: Breaker.objects.only("pk").filter(
+        Q(opened_at__isnull=False) | ~Q(recent=0), remote=statements.Given("remote")
+    )
+)
 
 
 def take_probe(remote: str) -> datetime | None:

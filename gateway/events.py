@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
 
+from gateway import statements
 from gateway.models import Event
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def record(
         at=at,
         data=data,
     )
-    made.save()
+    statements.insert(made)
     return made
 
 
@@ -132,10 +133,8 @@ def record_all(
     name: str, documents: Sequence[Document], data: Sequence[Mapping[str, Any]], *, actor: str = "gateway"
 ) -> None:
     """Add one event for each of these documents, as ``record`` does for one; ``data`` in the same order."""
-    Event.objects.bulk_create(
-        _event(name, actor=actor, document=document, data=facts)
-        for document, facts in zip(documents, data, strict=True)
-    )
+    made = [_event(name, actor=actor, document=one, data=facts) for one, facts in zip(documents, data, strict=True)]
+    statements.insert_all(made)
 
 
 def _event(

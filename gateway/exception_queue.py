@@ -19,7 +19,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from gateway import events, states
+from gateway import events, statements, states
 from gateway.models import CaseEntry, CaseState, ExceptionCase
 from gateway.models.fields import storable
 
@@ -525,7 +525,7 @@ def resolve(case: ExceptionCase, resolution: str, *, actor: str, note: str = "",
 
 def settle(fingerprint: str, *, note: str, actor: str = "gateway", now: datetime | None = None) -> bool:
     """Resolve the open case with this fingerprint because its cause is gone; False when there is none."""
-    case = ExceptionCase.objects.filter(fingerprint=_shortened(fingerprint), state=CaseState.OPEN).first()
+    case = _OPEN.first(fingerprint=_shortened(fingerprint))
     if case is None:
         return False
     try:
@@ -533,6 +533,13 @@ def settle(fingerprint: str, *, note: str, actor: str = "gateway", now: datetime
     except states.StaleState:  # a person was quicker
         return False
     return True
+
+
+_OPEN: Final = statements.Query(
+    lambda: ExceptionCase.objects.filter(fingerprint=statements.Given("fingerprint"), state=CaseState.OPEN).order_by(
+        "pk"
+    )[:1]
+)
 
 
 def _count_up(key: str, newest: Mapping[str, Any], now: datetime) -> ExceptionCase | None:

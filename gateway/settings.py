@@ -266,6 +266,8 @@ DATABASES = {
 }
 if DATABASES["default"]["NAME"] in {"", ":memory:"}:
     raise ImproperlyConfigured("DATABASE_URL names no database; say postgres://user:password@host:5432/name.")
+#: Statements are kept prepared; not behind a pooler that gives a connection to others between transactions and cannot.
+PREPARE = _flag("GATEWAY_PREPARE", True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # DEFERRED loses 99 % of concurrent writes to "database is locked"; FULL because an MDN follows the commit.
@@ -275,9 +277,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # Tests run on a file like the real one: threads of a database in memory lock each other out.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / f"test-{os.getpid()}.sqlite3"}
-else:
-    # The same statements again and again: prepared once, they cost the database a third less.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("server_side_binding", True)
+elif PREPARE:
+    # The same statements again and again: parsed and planned once for a connection, they cost the database half.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=1)
 #: Several processes on one file of a SQLite that may lose pages when two of them check-point at once; see doctor.
 SHARE_SQLITE = _flag("GATEWAY_SHARE_SQLITE", False)
 

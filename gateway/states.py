@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db import models
 
-from gateway import events
+from gateway import events, statements
 from gateway.models import (
     CaseState,
     Delivery,
@@ -72,7 +72,6 @@ def advance(
     row: Stateful,
     to: str,
     *,
-    only_if: models.Q | None = None,
     actor: str = "gateway",
     note: Mapping[str, Any] | None = None,
     **also: Any,
@@ -80,27 +79,17 @@ def advance(
     """Move ``row`` to ``to`` by one conditional UPDATE and record the event: of two workers one wins.
 
     Args:
-        only_if: a further condition on the row, e.g. the fencing token.
         note: data of the event: ids, codes and counts.
-        also: other fields written by the same UPDATE; expressions are allowed.
+        also: other fields written by the same UPDATE.
 
     Raises:
         IllegalMove: ``MOVES`` has no such arrow.
-        StaleState: the row has left the state this object was read in, or ``only_if`` no longer holds.
+        StaleState: the row has left the state this object was read in.
     """
     if to not in MOVES[type(row)].get(row.state, frozenset()):
         raise IllegalMove(f"{row}: {row.state} → {to}")
-    rows = type(row)._default_manager.filter(pk=row.pk, state=row.state)
-    if only_if is not None:
-        rows = rows.filter(only_if)
-    if rows.update(state=to, **also) != 1:
+    if not statements.move(row, {"state": to, **also}, only_if={"state": row.state}):
         raise StaleState(f"{row} is no longer {row.state}")
-    row.state = to
-    computed = [name for name, value in also.items() if hasattr(value, "resolve_expression")]
-    for name in also.keys() - set(computed):
-        setattr(row, name, also[name])
-    if computed:
-        row.refresh_from_db(fields=computed)
     sealed: dict[str, Any] = {"seal": row.seal()} if isinstance(row, Transmission | Document | Delivery) else {}
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, **_reference(row), **sealed, **(note or {}))
 
@@ -114,7 +103,7 @@ def begin(
         IllegalMove: no row of its kind begins in that state.
     """
     _be_born(row, to)
-    row.save(force_insert=True)
+    statements.insert(row)
     events.record(f"{_NAMES[type(row)]}.{to}", actor=actor, seal=row.seal(), **_reference(row), **(note or {}))
 
 
@@ -126,7 +115,7 @@ def begin_all(moves: Sequence[tuple[Document, str, Mapping[str, Any]]], *, actor
     """
     for document, to, _ in moves:
         _be_born(document, to)
-    Document.objects.bulk_create(document for document, _, _ in moves)
+    statements.insert_all([document for document, _, _ in moves])
     for state in dict.fromkeys(to for _, to, _ in moves):
         told = [(document, {"seal": document.seal(), **note}) for document, to, note in moves if to == state]
         events.record_all(f"document.{state}", [one for one, _ in told], [note for _, note in told], actor=actor)

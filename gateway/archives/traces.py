@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from django.db.models import Model, QuerySet
 
+from gateway import statements
 from gateway.archives.units import Rows
 from gateway.models import (
     Archive,
@@ -106,8 +107,16 @@ def says_the_same(trace: ArchivedRow, record: Any) -> bool:
 
 def under(key: str) -> ArchivedRow | None:
     """The newest of what left under ``key``."""
-    rows: QuerySet[ArchivedRow] = ArchivedRow.objects.select_related("archive", "answer")
-    return rows.filter(key=key).order_by("-row_id").first()
+    return _UNDER.first(key=key)
+
+
+_UNDER: Final = statements.Query(
+    lambda: (
+        ArchivedRow.objects.select_related("archive", "answer")
+        .filter(key=statements.Given("key"))
+        .order_by("-row_id")[:1]
+    )
+)
 
 
 def by_uid(model: type[Model], uid: uuid.UUID) -> Archive | None:

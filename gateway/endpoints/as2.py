@@ -150,8 +150,9 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
         UnusableTerms: a certificate or key of ours is missing or unfit; nothing was stored.
     """
     code, state = exchange.profile.code, exchange.profile.state
-    if known := receive.repeated(incoming):
-        return known.answer
+    known = receive.look_up(incoming)
+    if again := receive.repeated(incoming, known):
+        return again.answer
     try:
         received = as2.receive(exchange.headers, incoming.raw, exchange.terms)
     except as2.Rejected as rejected:
@@ -170,7 +171,7 @@ def _settle(exchange: Exchange, incoming: Incoming) -> Answer:
     # Signed before the transaction, so that it is short, and stored with the message in its one commit.
     answer = _receipt(exchange, Disposition.PROCESSED, Disposition.PROCESSED.explanation, mic)
     try:
-        return receive.receive(incoming, lambda row: answer).answer
+        return receive.receive(incoming, lambda row: answer, known).answer
     except receive.Conflict as conflict:
         words = "This Message-ID was used before, for other content. Send it under an id of its own."
         answer = _receipt(exchange, Disposition.UNEXPECTED_PROCESSING_ERROR, words, mic)

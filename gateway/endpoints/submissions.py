@@ -119,8 +119,9 @@ def submit(
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
         evidence={"api_key": caller.prefix},
     )
-    if known := receive.repeated(incoming):
-        return _given(known)
+    known = receive.look_up(incoming)
+    if again := receive.repeated(incoming, known):
+        return _given(again)
     what = f"{agreement.document.replace('_', ' ')} by {agreement.channel.replace('_', ' ')}"
     try:
         reading = formats.read(agreement.format, body, sheet=agreement.sheet)
@@ -132,7 +133,7 @@ def submit(
         summary = f"{profile.code} sent {what} that cannot be accepted"
         return _refused(request, incoming, problem_found, reason="unreadable_message", summary=summary)
     try:
-        return _given(receive.receive(incoming, _acceptance(agreement, reading, precondition)))
+        return _given(receive.receive(incoming, _acceptance(agreement, reading, precondition), known))
     except receive.Conflict as conflict:
         words = f"The key “{key}” belongs to another body."
         problem = Problem("idempotency-key-reused", words, first=f"/v1/submissions/{conflict.first}")

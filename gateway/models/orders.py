@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models, transaction
 from django.utils import timezone
 
+from gateway import statements
 from gateway.models.seals import seal_of
 from partners.models import SealedSecret
 
@@ -51,7 +52,10 @@ class ErpConnection(models.Model):
 
     def token(self) -> str:
         """The bearer token. Raises ErpToken.DoesNotExist when none was entered, KeystoreError when it does not open."""
-        return ErpToken.objects.get(connection=self).reveal().decode()
+        token = _TOKEN.first(connection=self.pk)
+        if token is None:
+            raise ErpToken.DoesNotExist(f"{self} has no token")
+        return token.reveal().decode()
 
 
 class ErpToken(SealedSecret):
@@ -60,6 +64,9 @@ class ErpToken(SealedSecret):
     PURPOSE = "ERP token"
 
     connection = models.OneToOneField(ErpConnection, models.CASCADE, related_name="+", editable=False)
+
+
+_TOKEN: Final = statements.Query(lambda: ErpToken.objects.filter(connection_id=statements.Given("connection")))
 
 
 class Order(models.Model):

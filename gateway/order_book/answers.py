@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Final
 
 from edi_maps import canonical
 from edi_maps.canonical import (
@@ -15,7 +16,8 @@ from edi_maps.canonical import (
     PurchaseOrder,
 )
 from edi_maps.findings import Severity
-from gateway.models import Order, OrderState
+from gateway import statements
+from gateway.models import Order, OrderRevision, OrderState
 from gateway.order_book import days
 from gateway.order_book.differences import Difference
 from gateway.order_book.lines import line_key, other_item, plain, same_unit
@@ -302,10 +304,16 @@ def _price_differences(answer: LineAnswer, terms: AckTerms) -> Iterator[Differen
 
 def _wanted(order: Order) -> dict[str, tuple[days.Due, ...]]:
     """Line → what is wanted when, by the revision that stands now."""
-    ordered = canonical.load(order.revisions.get(number=order.revision).record)
+    [standing] = _REVISION.all(order=order.pk, number=order.revision)
+    ordered = canonical.load(standing.record)
     if not isinstance(ordered, PurchaseOrder):
         return {}
     return {line_key(line.line_number or ""): days.required(line, ordered) for line in ordered.lines}
+
+
+_REVISION: Final = statements.Query(
+    lambda: OrderRevision.objects.filter(order_id=statements.Given("order"), number=statements.Given("number"))
+)
 
 
 def _day_differences(answer: LineAnswer, wanted: tuple[days.Due, ...], terms: AckTerms) -> Iterator[Difference]:

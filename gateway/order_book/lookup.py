@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from django.db.models import prefetch_related_objects
 
 from edi_maps.canonical import CanonicalRecord
+from gateway import statements
 from gateway.models import Order
 
 
@@ -28,13 +30,25 @@ def find(partner_id: int, number: str, *, company: str | None = None) -> Order |
     Raises:
         AmbiguousOrder: more than one; guessing would post the answer to another plant's order.
     """
-    rows = Order.objects.select_related("connection").filter(partner_id=partner_id, number=number.strip())
+    found = _BY_NUMBER.all(partner=partner_id, number=number.strip())
     if company is not None:
-        rows = rows.filter(company=company)
-    found = list(rows.order_by("connection__code", "company")[:10])
+        found = [order for order in found if order.company == company]
     if len(found) > 1:
         raise AmbiguousOrder(number, tuple(f"{order.connection.code}/{order.company}" for order in found))
     return found[0] if found else None
+
+
+_BY_NUMBER: Final = statements.Query(
+    lambda: (
+        Order.objects.select_related("connection")
+        .filter(partner_id=statements.Given("partner"), number=statements.Given("number"))
+        .order_by("connection__code", "company")
+    )
+)
+_HELD: Final = statements.Query(
+    # Not FOR UPDATE: rows that merely refer to the order (documents, events) hold a key share on it already.
+    lambda: Order.objects.select_for_update(no_key=True).filter(pk=statements.Given("pk"))
+)
 
 
 def named(partner_id: int, record: CanonicalRecord) -> list[Order]:
@@ -54,8 +68,9 @@ def hold(orders: Iterable[Order]) -> None:
     writer at a time, from the first statement of a transaction (BEGIN IMMEDIATE).
     """
     for order in sorted(orders, key=lambda order: order.pk):
-        # Not FOR UPDATE: rows that merely refer to the order (documents, events) hold a key share on it already.
-        order.refresh_from_db(from_queryset=Order.objects.select_for_update(no_key=True))
+        [now] = _HELD.all(pk=order.pk)
+        for field in Order._meta.concrete_fields:
+            setattr(order, field.attname, getattr(now, field.attname))
 
 
 def hold_with_lines(orders: Iterable[Order]) -> None:

@@ -7,8 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from django.utils import timezone
+
 from edi_maps.canonical import Disposition, LineStatus, OrderAcknowledgment
-from gateway import events
+from gateway import events, statements
 from gateway.models import Document, Event, Order, OrderLine, Promise
 from gateway.order_book.lines import save_lines, storable
 from gateway.order_book.readings import (
@@ -32,7 +34,7 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
     A change that is rejected leaves what was promised as it was. The newest answer to a line replaces the earlier one. "Received" is recorded and decides nothing. A quantity in another
     unit than the order's is kept as an answer without a quantity: sums never mix units.
     """
-    if Event.objects.filter(name="order.acknowledged", order=order, document=document).exists():
+    if _WRITTEN.all(order=order.pk, document=document.pk):
         return
     answers: list[LineAnswer] = []
     revision = revision_answered(order, record)
@@ -41,14 +43,14 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
         answers = [*read(order, record)[0]]
         answers += implied(order, record, {answer.line.pk for answer in answers})
     said = {answer.line: list(_promises(answer, document)) for answer in answers if answer.said}
-    Promise.objects.bulk_create(row for rows in said.values() for row in rows)
-    for line, rows in said.items():  # this is the newest answer to it, so that its sums are made of nothing else
-        _sum_up(line, rows)
+    Promise.objects.bulk_create(promise for promises in said.values() for promise in promises)
+    for line, promises in said.items():  # this is the newest answer to it, so that its sums are made of nothing else
+        _sum_up(line, promises)
     save_lines(list(said), _SUMS)
     if record.disposition in DECIDES:
         answered = revision or 0 if is_stale(order, revision) else order.revision
-        order.acknowledged_revision = max(order.acknowledged_revision or 0, answered)
-        order.save(update_fields=["acknowledged_revision", "updated_at"])
+        newest = max(order.acknowledged_revision or 0, answered)
+        statements.move(order, {"acknowledged_revision": newest, "updated_at": timezone.now()}, only_if={})
     events.record(
         "order.acknowledged",
         order=order,
@@ -58,6 +60,13 @@ def apply_acknowledgment(order: Order, record: OrderAcknowledgment, document: Do
         revision=revision,
         lines=len(answers),
     )
+
+
+_WRITTEN: Final = statements.Query(
+    lambda: Event.objects.only("pk").filter(
+        name="order.acknowledged", order_id=statements.Given("order"), document_id=statements.Given("document")
+    )[:1]
+)
 
 
 def _promises(answer: LineAnswer, document: Document) -> Iterator[Promise]:
@@ -77,14 +86,14 @@ def _promises(answer: LineAnswer, document: Document) -> Iterator[Promise]:
 _SUMS: Final = ("answered", "confirmed", "backordered", "refused", "promised_on", "promised_price")
 
 
-def _sum_up(line: OrderLine, rows: Sequence[Promise]) -> None:
-    line.answered = bool(rows)
-    line.confirmed, line.backordered, line.refused = (_sum(rows, kind) for kind in (CONFIRMS, POSTPONES, REFUSES))
-    confirming = [row for row in rows if row.status in CONFIRMS]
-    line.promised_on = max((row.on for row in confirming if row.on), default=None)
-    line.promised_price = next((row.unit_price for row in reversed(confirming) if row.unit_price is not None), None)
+def _sum_up(line: OrderLine, promises: Sequence[Promise]) -> None:
+    line.answered = bool(promises)
+    line.confirmed, line.backordered, line.refused = (_sum(promises, kind) for kind in (CONFIRMS, POSTPONES, REFUSES))
+    confirming = [one for one in promises if one.status in CONFIRMS]
+    line.promised_on = max((one.on for one in confirming if one.on), default=None)
+    line.promised_price = next((one.unit_price for one in reversed(confirming) if one.unit_price is not None), None)
 
 
-def _sum(rows: Iterable[Promise], statuses: frozenset[LineStatus]) -> Decimal:
+def _sum(promises: Iterable[Promise], statuses: frozenset[LineStatus]) -> Decimal:
     # Not in SQL: SQLite adds up floats.
-    return sum((row.quantity for row in rows if row.status in statuses and row.quantity is not None), Decimal(0))
+    return sum((one.quantity for one in promises if one.status in statuses and one.quantity is not None), Decimal(0))

@@ -13,12 +13,11 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
 from edi_maps.findings import Severity
-from gateway import archives, exception_queue, order_book, outbox, states
+from gateway import archives, exception_queue, order_book, outbox, statements, states
 from gateway.models import DeliveryKind, Document, DocumentState, Order, OrderRevision
 from gateway.pipeline import forward
 from gateway.pipeline.judge import apply_lanes
@@ -67,9 +66,9 @@ def apply(document: Document, *, now: datetime) -> None:
     # From here to the commit the ERP cannot change what is compared.
     order_book.hold_with_lines(orders)
     document.order = orders[0]
-    document.save(update_fields=["order"])
     if _repeats_the_last(document, orders):
-        states.advance(document, DocumentState.DISCARDED, note={"reason": "says what the last one said"})
+        note = {"reason": "says what the last one said"}
+        states.advance(document, DocumentState.DISCARDED, note=note, order=document.order)
         return
     if not document.approved_by:
         reason, differences = compare(record, orders, profile)
@@ -107,7 +106,7 @@ def carry_out(document: Document, record: canonical.CanonicalRecord, orders: Seq
             exception_queue.settle(f"ack_late:{orders[0].pk}", note=f"Answered by {document}.", now=now)
     elif isinstance(record, ShipNotice):
         order_book.apply_ship_notice(record, document, orders, now=now)
-    states.advance(document, DocumentState.APPLIED)
+    states.advance(document, DocumentState.APPLIED, order=orders[0])
     relayed_to = {(order.connection_id, order.company): order for order in orders}
     for order in relayed_to.values():
         mine = [one for one in orders if (one.connection_id, one.company) == (order.connection_id, order.company)]
@@ -187,21 +186,29 @@ def _repeats_the_last(document: Document, orders: Sequence[Order]) -> bool:
 
     What was said before the newest revision does not count: saying it again is the answer to that revision.
     """
-    revised = OrderRevision.objects.filter(order__in=orders).aggregate(newest=Max("released_at"))["newest"]
-    last = (
+    said = [
+        last
+        for order in orders
+        if (last := _LAST.first(order=order.pk, type=document.type, number=document.number, pk=document.pk)) is not None
+    ]
+    last = max(said, key=lambda one: one.pk, default=None)
+    if last is None or last.record != document.record:
+        return False
+    return not OrderRevision.objects.filter(order__in=orders, released_at__gt=last.at).exists()
+
+
+_LAST: Final = statements.Query(
+    lambda: (
         Document.objects.filter(
-            partner_id=document.partner_id,
-            order__in=orders,
-            type=document.type,
-            number=document.number,
-            at__gte=revised,
+            order_id=statements.Given("order"),
+            type=statements.Given("type"),
+            number=statements.Given("number"),
             state__in=[DocumentState.HELD, DocumentState.APPLIED, DocumentState.RELAYED],
         )
-        .exclude(pk=document.pk)
-        .order_by("-pk")
-        .first()
+        .exclude(pk=statements.Given("pk"))
+        .order_by("-pk")[:1]
     )
-    return last is not None and last.record == document.record
+)
 
 
 def _park(document: Document, *, now: datetime) -> None:
@@ -210,7 +217,7 @@ def _park(document: Document, *, now: datetime) -> None:
 
 
 def _hold(document: Document, reason: str, summary: str, detail: dict[str, object]) -> None:
-    states.advance(document, DocumentState.HELD, note={"reason": reason})
+    states.advance(document, DocumentState.HELD, note={"reason": reason}, order=document.order)
     exception_queue.open_case(
         reason,
         summary=summary[:255],

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from gateway import events, exception_queue, logs, metrics, outbox, states
+from gateway import events, exception_queue, logs, metrics, outbox, statements, states
 from gateway.archives import message_key, under
 from gateway.models import ArchivedRow, Blob, DeliveryKind, Event, Transmission, TransmissionState
 from gateway.models.fields import storable
@@ -92,20 +92,36 @@ class Conflict(Exception):
         self.first = first
 
 
-def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -> Accepted:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept under a message id."""
+
+    first: Transmission | None
+    archived: ArchivedRow | None  #: what is remembered of one that has left the tables
+
+
+def look_up(incoming: Incoming) -> Known:
+    """What is kept under the id of a message, for ``repeated`` and ``receive``."""
+    first = _first(incoming)
+    return Known(first, None if first else _archived(incoming))
+
+
+def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer], known: Known | None = None) -> Accepted:
     """Store a message, its duplicate key, its answer and its work in one commit.
 
     Args:
+        known: from ``look_up``, to spare another; what was kept under the id since then is found all the same.
         make_answer: makes the answer from the row that is about to be stored, e.g. a signed MDN or a 202 with its address.
             Called inside the transaction, so it must be quick and touch no network.
 
     Raises:
         Conflict: same message id, other content. Nothing is stored here; the door refuses with ``refuse``.
     """
-    if first := _first(incoming):
-        return _repeat(incoming, first)
-    if archived := _archived(incoming):
-        return _repeat_of_archived(incoming, archived)
+    known = known or look_up(incoming)
+    if known.first:
+        return _repeat(incoming, known.first)
+    if known.archived:
+        return _repeat_of_archived(incoming, known.archived)
     _prepare(incoming)
     try:
         with transaction.atomic():
@@ -127,16 +143,19 @@ def receive(incoming: Incoming, make_answer: Callable[[Transmission], Answer]) -
     return Accepted(transmission=row, answer=answer, repeated=False)
 
 
-def repeated(incoming: Incoming) -> Accepted | None:
+def repeated(incoming: Incoming, known: Known | None = None) -> Accepted | None:
     """The stored answer when these very bytes were accepted before under this id; None when they were not.
 
     For a door that wants to spare itself the unwrapping of a repeat, or must not judge it anew: terms and orders may have
     changed since the first time.
     """
-    first, raw = _first(incoming), hashlib.sha256(incoming.raw).hexdigest()
+    known = known or look_up(incoming)
+    first, archived = known.first, known.archived
+    if first is None and archived is None:
+        return None
+    raw = hashlib.sha256(incoming.raw).hexdigest()
     if first is not None:
         return _again(incoming, first) if first.raw_id == raw else None
-    archived = _archived(incoming)
     return _answered_of_old(archived) if archived and (archived.facts or {}).get("raw") == raw else None
 
 
@@ -177,17 +196,35 @@ def stored_answer(row: Transmission) -> Answer:
 def _first(incoming: Incoming) -> Transmission | None:
     if not incoming.message_id:
         return None
-    return (
+    return _UNDER_ID.first(partner=incoming.partner_id, channel=incoming.channel.value, message_id=incoming.message_id)
+
+
+_UNDER_ID: Final = statements.Query(
+    lambda: (
         Transmission.objects.select_related("answer")
         .filter(
-            partner_id=incoming.partner_id,
-            channel=incoming.channel,
+            partner_id=statements.Given("partner"),
+            channel=statements.Given("channel"),
             direction=Direction.INBOUND,
-            message_id=incoming.message_id,
+            message_id=statements.Given("message_id"),
         )
         .exclude(state=TransmissionState.REFUSED)
-        .first()
+        .order_by("pk")[:1]
     )
+)
+_SAME_CONTENT: Final = statements.Query(
+    lambda: (
+        Transmission.objects.only("uid")
+        .filter(
+            payload_id=statements.Given("payload"),
+            partner_id=statements.Given("partner"),
+            direction=Direction.INBOUND,
+            pk__lt=statements.Given("pk"),
+        )
+        .exclude(state=TransmissionState.REFUSED)
+        .order_by("pk")[:1]
+    )
+)
 
 
 def _archived(incoming: Incoming) -> ArchivedRow | None:
@@ -314,9 +351,6 @@ def _note_same_content(row: Transmission) -> None:
     For that it takes no more than a captured message: the signature of AS2 does not cover the Message-ID. What it would do a
     second time is kept from happening where it is known what it says: by the number of its interchange, in the order book.
     """
-    same = Transmission.objects.filter(
-        payload_id=row.payload_id, partner_id=row.partner_id, direction=Direction.INBOUND
-    ).exclude(pk=row.pk)
-    first = same.exclude(state=TransmissionState.REFUSED).order_by("pk").values_list("uid", flat=True).first()
+    first = _SAME_CONTENT.first(payload=row.payload_id, partner=row.partner_id, pk=row.pk)
     if first is not None:
-        events.record("transmission.same_content", transmission=row, first=str(first))
+        events.record("transmission.same_content", transmission=row, first=str(first.uid))

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from edi_maps import canonical
 from edi_maps.canonical import OrderAcknowledgment, ShipNotice
-from gateway import exception_queue, logs, metrics, order_book, outbox, states, tracing
+from gateway import exception_queue, logs, metrics, order_book, outbox, statements, states, tracing
 from gateway.blob_store import Full, Unreachable
 from gateway.erp.port import AuthFailed, InDoubt, NeedsHuman, Permanent, Submission, Submitted, Transient
 from gateway.models import (
@@ -151,7 +151,8 @@ def _in_the_orders_terms(
 ) -> OrderAcknowledgment | ShipNotice:
     """An answer with the orders' own line numbers, and of a ship notice only what is about the orders of this company."""
     company = (delivery.connection_id, delivery.company)
-    orders = [one for one in apply.orders_of(document) or [] if (one.connection_id, one.company) == company]
+    answered = [document.order] if isinstance(answer, OrderAcknowledgment) else apply.orders_of(document)
+    orders = [one for one in answered or [] if one is not None and (one.connection_id, one.company) == company]
     if not orders:
         raise ValueError(f"{document} answers no order of {delivery.company}")
     if isinstance(answer, ShipNotice):
@@ -164,9 +165,20 @@ def _in_the_orders_terms(
 def _arrived_in_erp(claim: outbox.Claim, document: Document, reference: str) -> None:
     with transaction.atomic():
         outbox.finish(claim, reference)
-        others = document.deliveries.filter(kind=DeliveryKind.ERP).exclude(state=DeliveryState.DELIVERED)
-        if document.state in {DocumentState.APPLIED, DocumentState.TRANSLATED} and not others.exists():
+        if document.state in {DocumentState.APPLIED, DocumentState.TRANSLATED} and not _OTHERS.all(
+            document=document.pk
+        ):
             states.advance(document, DocumentState.RELAYED, note={"erp_ref": reference})
+
+
+#: What of a document is not in an ERP yet: it may be for several.
+_OTHERS: Final = statements.Query(
+    lambda: (
+        Delivery.objects.only("pk")
+        .filter(document_id=statements.Given("document"), kind=DeliveryKind.ERP)
+        .exclude(state=DeliveryState.DELIVERED)[:1]
+    )
+)
 
 
 def _refused_by_erp(claim: outbox.Claim, document: Document, refused: Permanent | NeedsHuman) -> None:

@@ -18,10 +18,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from django.db import transaction
+from django.db.models import Q
 
 from edi_maps import formats, x12
 from edi_maps.findings import Finding, Verdict, finding, verdict_of
-from gateway import archives, exception_queue, outbox, states
+from gateway import archives, exception_queue, outbox, statements, states
 from gateway.models import Document, DocumentState, Interchange, Transmission, TransmissionState
 from gateway.models.fields import storable
 from gateway.pipeline import acknowledged, dispatch
@@ -263,22 +264,38 @@ def _interchange(transmission: Transmission, profile: Profile, read: x12.Interch
         "control_number": storable(read.control_number[:20]),
     }
     verdict, findings = verdict_of(read.findings), [found.as_dict() for found in read.findings]
-    same = Interchange.objects.filter(partner_id=profile.id, **ends).order_by("pk")
     known = read.has_header and bool(read.control_number)
-    if known and (own := same.filter(transmission=transmission).first()):
+    same = _SAME_NUMBERS.all(partner=profile.id, own=transmission.pk, **ends) if known else []
+    own = next((one for one in same if one.transmission_id == transmission.pk), None)
+    if own is not None:
         # The message is read anew, perhaps on other terms.
         own.verdict, own.findings = verdict, findings
         own.save(update_fields=["verdict", "findings"])
         return own
-    return Interchange.objects.create(
+    row = Interchange(
         transmission=transmission,
         partner_id=profile.id,
         usage=storable(read.usage[:1]),
-        repeats=same.filter(repeats=None).first() if known else None,
+        repeats=next((one for one in same if one.repeats_id is None), None),
         verdict=verdict,
         findings=findings,
         **ends,
     )
+    statements.insert(row)
+    return row
+
+
+#: The interchange that was the first with these numbers, and that of this message.
+_SAME_NUMBERS: Final = statements.Query(
+    lambda: Interchange.objects.filter(
+        Q(transmission_id=statements.Given("own")) | Q(repeats=None),
+        partner_id=statements.Given("partner"),
+        direction=statements.Given("direction"),
+        sender=statements.Given("sender"),
+        receiver=statements.Given("receiver"),
+        control_number=statements.Given("control_number"),
+    ).order_by("pk")
+)
 
 
 def _repeat(row: Interchange, read: x12.Interchange) -> Finding | None:

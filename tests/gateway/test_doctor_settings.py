@@ -22,6 +22,7 @@ WRONG = [
     ("GATEWAY_DEBUG", "yes", r"GATEWAY_DEBUG is 'yes'; say 1 or 0\."),
     ("GATEWAY_TLS", "on", r"GATEWAY_TLS is 'on'; say 1 or 0\."),
     ("GATEWAY_SHARE_SQLITE", "true", r"GATEWAY_SHARE_SQLITE is 'true'; say 1 or 0\."),
+    ("GATEWAY_PREPARE", "no", r"GATEWAY_PREPARE is 'no'; say 1 or 0\."),
     ("GATEWAY_HOSTS", "https://b2b.example.com", r"GATEWAY_HOSTS: 'https://b2b.example.com' is no host name. Say names"),
     ("GATEWAY_HOSTS", "b2b.example.com:8000", r"GATEWAY_HOSTS: 'b2b.example.com:8000' is no host name\. Say names"),
     ("GATEWAY_HOSTS", " , ", r"GATEWAY_HOSTS is empty: no request would be answered\. Say names by commas"),
