@@ -280,7 +280,7 @@ def _close(row: Breaker, now: datetime) -> None:
     row.failures = row.recent = row.good_probes = 0
     row.open_until = row.opened_at = None
     row.closed_at, row.last_error = now, ""
-    waiting = _waiting(row.remote).filter(waits=True)
+    waiting = _waiting(row.remote).filter(waits=True, due_at__isnull=False)  # else it waits for its lane
     _unlocked(waiting).update(due_at=now, waits=False)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, Value
+from django.db.models import DateTimeField, ExpressionWrapper, F, Min, Q, Value
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -46,10 +46,9 @@ ENDS: Final = ("delivered", "retry", "in_doubt", "taken", "dead", "crashed")
 #: Of an ending's words so many characters go into the audit trail; the delivery keeps all of them.
 _DETAIL: Final = 400
 
-#: What a lane keeps waiting looks again after this long, should nobody wake it; see ``set_aside``.
-_ASIDE: Final = timedelta(seconds=30)
-#: Entries that one look of ``set_aside`` goes through, of each queue.
+#: Entries that ``set_aside`` goes through in one statement, and how often in one look, of each queue.
 _ASIDE_AT_ONCE: Final = 500
+_ASIDE_TIMES: Final = 10
 
 #: Told after a commit that a queue has work; set by the process that has an alarm clock (gateway.tasks).
 _listeners: Final[list[Callable[[str], None]]] = []
@@ -169,15 +168,35 @@ def enqueue_all(kind: DeliveryKind, work: Sequence[Work]) -> None:
     wake_on_commit(kind)
 
 
+#: Due at once are the first two of a lane: the second is next, and nobody need wake it. Whoever stands farther back waits until
+#: it is the first, so that a claim meets one entry of a lane, or two, however long the lane is.
+_ENTER: Final = """
+INSERT INTO gateway_queueentry
+    (delivery_id, kind, remote, state, due_at, waits, token, owner, attempts, crashes, doubtful)
+SELECT id, kind, remote, 'pending', CASE WHEN waits THEN NULL ELSE {now} END, waits, 0, '', 0, 0, {false} FROM (
+    SELECT column1 AS id, column2 AS kind, column3 AS remote, EXISTS (
+        SELECT 1 FROM gateway_queuelane mine JOIN gateway_queuelane ahead
+        ON ahead.key = mine.key AND ahead.entry_id < mine.entry_id WHERE mine.entry_id = column1 LIMIT 1 OFFSET 1) AS waits
+    FROM (VALUES {rows}) new) placed
+"""
+_ENTER_AT_ONCE: Final = 300
+
+
 def _open(deliveries: Sequence[Delivery], lanes: Sequence[Iterable[str]]) -> None:
-    entries = QueueEntry.objects.bulk_create(
-        QueueEntry(delivery=one, kind=one.kind, remote=remote_of(one), due_at=Now()) for one in deliveries
-    )
     QueueLane.objects.bulk_create(
-        QueueLane(entry=entry, key=lane)
-        for entry, some in zip(entries, lanes, strict=True)
+        QueueLane(entry_id=one.pk, key=lane)
+        for one, some in zip(deliveries, lanes, strict=True)
         for lane in sorted(set(some))
     )
+    for start in range(0, len(deliveries), _ENTER_AT_ONCE):
+        batch = deliveries[start : start + _ENTER_AT_ONCE]
+        rows = ", ".join(["(%s, %s, %s)"] * len(batch))
+        with connection.cursor() as cursor:
+            # reviewed SQL: one statement that looks who stands before it and enters; values are bound
+            cursor.execute(
+                _ENTER.format(**_CLOCK[connection.vendor], rows=rows),
+                [value for one in batch for value in (one.pk, one.kind, remote_of(one))],
+            )
 
 
 def lanes_of(delivery: Delivery) -> list[str]:
@@ -207,6 +226,11 @@ def wake_on_commit(queue: str) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- claiming
+#: An entry with an older one in a lane of its own. By the first of the lane, which is one look at an index; as a join it is one
+#: of a lane with itself to some planners.
+_BEHIND: Final = """EXISTS (SELECT 1 FROM gateway_queuelane mine WHERE mine.entry_id = entry.delivery_id
+        AND (SELECT min(ahead.entry_id) FROM gateway_queuelane ahead WHERE ahead.key = mine.key) < mine.entry_id)"""
+
 #: Pick, lock and take the oldest that is due: of what is pending by its time, of what was claimed by the end of its lease.
 #: Not while one of its lanes has an older entry, its remote's breaker is open or has as many calls as it may.
 _CLAIM: Final = """
@@ -218,17 +242,18 @@ UPDATE gateway_queueentry SET
 WHERE delivery_id = (
     SELECT entry.delivery_id FROM gateway_queueentry entry
     WHERE entry.kind = %(kind)s AND {due} AND {remote}
-    AND NOT EXISTS (
-        SELECT 1 FROM gateway_queuelane mine JOIN gateway_queuelane ahead
-        ON ahead.key = mine.key AND ahead.entry_id < mine.entry_id WHERE mine.entry_id = entry.delivery_id)
+    AND NOT {behind}
     ORDER BY entry.due_at, entry.delivery_id LIMIT 1 {lock})
 RETURNING delivery_id, token, attempts, crashes, doubtful
 """
-#: Every remote but those whose breaker is open, and at most so many calls to each at a time.
-_ANY_REMOTE: Final = """(entry.remote = '' OR (
-        NOT EXISTS (SELECT 1 FROM gateway_breaker b WHERE b.remote = entry.remote AND b.open_until IS NOT NULL)
-        AND %(at_once)s > (SELECT count(*) FROM gateway_queueentry busy
-            WHERE busy.remote = entry.remote AND busy.state = 'sending' AND busy.due_at > {now})))"""
+#: Every remote but those whose breaker is open or that have as many calls as they may: a short list, made once for a claim,
+#: however many entries it is held against.
+_ANY_REMOTE: Final = """entry.remote NOT IN (
+        SELECT b.remote FROM gateway_breaker b WHERE b.open_until IS NOT NULL
+        UNION ALL
+        SELECT busy.remote FROM gateway_queueentry busy
+        WHERE busy.remote <> '' AND busy.state = 'sending' AND busy.due_at > {now}
+        GROUP BY busy.remote HAVING count(*) >= %(at_once)s)"""
 _THIS_REMOTE: Final = "entry.remote = %(remote)s"
 _DUE: Final = "entry.due_at <= {now}"
 #: A probe may be one that was set aside.
@@ -238,12 +263,14 @@ _CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
         "now": "statement_timestamp()",
         "lease_end": "statement_timestamp() + %(lease_s)s * interval '1 second'",
+        "true": "true",
         "false": "false",
         "lock": "FOR UPDATE OF entry SKIP LOCKED",
     },
     "sqlite": {
         "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
         "lease_end": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %(lease_s)s || ' seconds')",
+        "true": "1",
         "false": "0",
         "lock": "",  # one writer at a time
     },
@@ -306,7 +333,7 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
 def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, int, bool] | None:
     dialect = _CLOCK[connection.vendor]
     due, where = (_DUE_OR_ASIDE, _THIS_REMOTE) if remote else (_DUE, _ANY_REMOTE)
-    statement = _CLAIM.format(**dialect, due=due.format(**dialect), remote=where.format(**dialect))
+    statement = _CLAIM.format(**dialect, due=due.format(**dialect), remote=where.format(**dialect), behind=_BEHIND)
     at_once = settings.ERP_CALLS_AT_ONCE if kind == DeliveryKind.ERP else settings.SENDS_AT_ONCE
     given: dict[str, Any] = {
         "kind": kind,
@@ -325,18 +352,41 @@ def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, i
 def set_aside() -> None:
     """Put aside what is due and has another before it in its lane, so that claims need not look at it each time.
 
-    It is due again when its lane is freed, at the latest after ``_ASIDE``. What is due for a remote that is left alone waits
-    for that. For the poll of a worker.
+    It is due again when it is the first of its lanes. Whoever comes to be that while somebody else writes, and is seen by
+    neither, is woken here. What is due for a remote that is left alone waits for that. For the poll of a worker.
     """
     breakers.set_aside()
-    ahead = QueueLane.objects.filter(key=OuterRef("key"), entry_id__lt=OuterRef("entry_id"))
-    blocked = QueueLane.objects.filter(Exists(ahead), entry_id=OuterRef("pk"))
+    first = QueueLane.objects.order_by().values("key").annotate(first=Min("entry_id")).values("first")
+    waiting = QueueEntry.objects.filter(waits=True, due_at__isnull=True).exclude(state=EntryState.DEAD)
+    if waiting.exists() and (found := list(waiting.filter(pk__in=first).values_list("pk", flat=True))):
+        _change(_FREE, entries=", ".join(str(pk) for pk in found))
     for kind in DeliveryKind:
-        due = QueueEntry.objects.filter(_is_due(), kind=kind).exclude(state=EntryState.SENDING)
-        first = due.order_by("due_at", "delivery_id").values("pk")[:_ASIDE_AT_ONCE]
-        QueueEntry.objects.filter(Exists(blocked), _is_due(), pk__in=list(first.values_list("pk", flat=True))).exclude(
-            state=EntryState.SENDING
-        ).update(waits=True, due_at=_from_now(_ASIDE))
+        for _ in range(_ASIDE_TIMES):
+            if not _change(_SET_ASIDE, kind=kind):
+                break
+
+
+#: Of the oldest that are due, those behind another.
+_SET_ASIDE: Final = """
+UPDATE gateway_queueentry SET waits = {true}, due_at = NULL
+WHERE due_at <= {now} AND state <> 'sending' AND delivery_id IN (
+    SELECT delivery_id FROM (
+        SELECT delivery_id FROM gateway_queueentry WHERE kind = '{kind}' AND due_at <= {now} AND state <> 'sending'
+        ORDER BY due_at, delivery_id LIMIT {at_once}) entry
+    WHERE {behind})
+"""
+_FREE: Final = """
+UPDATE gateway_queueentry AS entry SET waits = {false}, due_at = {now}
+WHERE waits AND due_at IS NULL AND state <> 'dead' AND delivery_id IN ({entries}) AND NOT {behind}
+"""
+
+
+def _change(statement: str, **words: object) -> bool:
+    """Whether the statement changed a row."""
+    asked = statement.format(**_CLOCK[connection.vendor], behind=_BEHIND, at_once=_ASIDE_AT_ONCE, **words)
+    with connection.cursor() as cursor:
+        cursor.execute(asked, [])  # reviewed SQL: the words are ours: names of kinds, keys of rows
+        return bool(cursor.rowcount > 0)
 
 
 def due_kinds() -> list[DeliveryKind]:
@@ -479,7 +529,7 @@ def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
                 _over(delivery, to, free, note=note, result=detail[:255], last_error="")
             else:
                 # With another state its worker, if it was only paused, cannot end it any more.
-                free.update(state=EntryState.DEAD, due_at=None)
+                free.update(state=EntryState.DEAD, due_at=None, waits=False)
                 states.advance(delivery, to, note=note, last_error=detail, finished_at=timezone.now())
     except (states.StaleState, states.IllegalMove):
         return False
@@ -583,6 +633,12 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
     wake_on_commit(claimed.delivery.kind)
 
 
+_WAKE: Final = """
+UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN ({first})
+"""
+_FIRST: Final = "(SELECT min(entry_id) FROM gateway_queuelane WHERE key = %s)"
+
+
 def _over(
     delivery: Delivery,
     to: DeliveryState,
@@ -604,10 +660,9 @@ def _over(
     if not entry._raw_delete(connection.alias):
         raise Fenced(f"{delivery} is somebody else's by now")
     if keys:
-        next_ones = QueueLane.objects.filter(key__in=keys).values("key").annotate(first=Min("entry_id"))
-        QueueEntry.objects.filter(pk__in=list(next_ones.values_list("first", flat=True)), waits=True).update(
-            waits=False, due_at=Now()
-        )
+        with connection.cursor() as cursor:
+            # reviewed SQL: the first of a lane is one look at an index, and not a count of the lane; values are bound
+            cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], first=", ".join([_FIRST] * len(keys))), keys)
     states.advance(delivery, to, actor=actor, note=note, finished_at=timezone.now(), **also)
     wake_on_commit(delivery.kind)
 

@@ -24,9 +24,9 @@ class QueueEntry(models.Model):
     remote = models.CharField(max_length=32, blank=True)
     state = models.CharField(max_length=16, default=EntryState.PENDING.value)
     #: Claimable from this moment on, by the database's clock. Of a claimed one that is the end of its lease: nobody has to
-    #: rescue anything. Null: a dead letter.
+    #: rescue anything. Null: a dead letter, or one that waits for its lane.
     due_at = models.DateTimeField(null=True, default=timezone.now)
-    #: Set aside until its lane or its remote is free, at the latest until ``due_at``.
+    #: Set aside: until ``due_at`` at the latest, for its remote; without one, for those before it in its lanes.
     waits = models.BooleanField(default=False)
     token = models.PositiveIntegerField(default=0)  #: fencing: an ending with an older token changes nothing
     owner = models.CharField(max_length=100, blank=True)

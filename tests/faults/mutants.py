@@ -203,7 +203,7 @@ def _looked_up_never() -> list[Change]:
 
 
 def _lanes_ignored() -> list[Change]:
-    return _claim_with("ahead.entry_id < mine.entry_id", "ahead.entry_id < 0")
+    return _claim_with("AND NOT {behind}", "")
 
 
 def _lease_by_the_workers_clock() -> list[Change]:
