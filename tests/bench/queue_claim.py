@@ -31,7 +31,6 @@ CLAIMS: Final = 100  #: in a round
 ROUNDS: Final = 4
 #: Deliveries of one queue that come and go in ten minutes of 40 messages/s.
 MEANWHILE: Final = 24_000
-LOOKS: Final = 100  #: of the polls of all workers, until what cannot go is out of the way
 _WARM_UP: Final = 10
 
 _FINISHED: Final = """
@@ -47,11 +46,18 @@ INSERT INTO gateway_queueentry
 SELECT id, kind, '{remote}', 'pending', {due}, {false}, 0, '', 0, 0, {false}
 FROM gateway_delivery WHERE key LIKE '{word}:%'""",
 )
-#: In one lane behind a dead letter, which is the first of them.
+#: In one lane behind a dead letter, which is the first of them: all but one wait, as they were entered.
 _IN_LINE: Final = (
     "INSERT INTO gateway_queuelane (entry_id, key) SELECT id, 'lane' FROM gateway_delivery WHERE key LIKE '{word}:%'",
+    "UPDATE gateway_queueentry SET waits = {true}, due_at = NULL WHERE delivery_id IN "
+    "(SELECT id FROM gateway_delivery WHERE key LIKE '{word}:%' ORDER BY id LIMIT {count} OFFSET 2)",
     "UPDATE gateway_queueentry SET state = 'dead', due_at = NULL "
     "WHERE delivery_id = (SELECT min(id) FROM gateway_delivery WHERE key LIKE '{word}:%')",
+)
+#: As many of them as may be are on their way.
+_SLOW: Final = (
+    "UPDATE gateway_queueentry SET state = 'sending', due_at = {later}, token = 1 WHERE delivery_id IN "
+    "(SELECT id FROM gateway_delivery WHERE key LIKE '{word}:%' ORDER BY id LIMIT 2)",
 )
 _OPEN_BREAKER: Final = """
 INSERT INTO gateway_breaker (remote, failures, recent, open_until, opened_at, pause_s, good_probes, last_error, changed_at)
@@ -67,6 +73,7 @@ _POSTGRESQL: Final = {
     "now": "now()",
     "later": "now() + interval '15 minutes'",
     "ago": "now() - interval '{hours} hours'",
+    "true": "true",
     "false": "false",
     "numbers": "SELECT n FROM generate_series(1, {count}) n",
 }
@@ -74,6 +81,7 @@ _SQLITE: Final = {
     "now": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
     "later": "strftime('%Y-%m-%d %H:%M:%f', 'now', '15 minutes')",
     "ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{hours} hours')",
+    "true": "1",
     "false": "0",
     "numbers": "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {count}) "
     "SELECT n FROM counted",
@@ -102,15 +110,15 @@ class Queue:
         """
         for statement in statements:
             said = {name: text.format(count=count, hours=hours) for name, text in self._dialect.items()}
-            self._run(statement.format(**said, due=said["ago"], **words))
+            self._run(statement.format(**said, due=said["ago"], count=count, **words))
 
     def claims_s(self, kind: str) -> list[float]:
         """Seconds that each claim and its end took; one comes in for each that goes."""
         return self._worker.submit(_claims_s, kind).result()
 
-    def look(self, times: int) -> None:
+    def look(self) -> None:
         """What the poll of a worker does to what cannot go."""
-        self._worker.submit(_look, times).result()
+        self._worker.submit(_look).result()
 
 
 # ------------------------------------------------------------------------------------------------- in the other process
@@ -146,11 +154,10 @@ def _claims_s(kind: str) -> list[float]:
     return took[_WARM_UP:]
 
 
-def _look(times: int) -> None:
+def _look() -> None:
     from gateway import outbox
 
-    for _ in range(times):
-        outbox.set_aside()
+    outbox.set_aside()
 
 
 # ---------------------------------------------------------------------------------------------------------- the benches
@@ -169,18 +176,20 @@ def on_postgresql() -> Iterator[Result]:
 
 
 def before_what_cannot_go() -> Iterator[Result]:
-    """Half of the entries, and the older half, cannot go: for a remote that is left alone, or behind a dead letter."""
+    """Half of the entries, and the older half, cannot go: their remote is left alone or busy, or a dead letter is ahead."""
     with _postgresql() as (_, full, empty):
         full.fill(*_WAITING, count=WAITING // 2, hours=2, word="shut", kind="erp", remote="erp:1")
         full.fill(*_WAITING, count=WAITING // 2, hours=1, word="free", kind="erp", remote="erp:2")
         full.fill(_OPEN_BREAKER, "ANALYZE")
-        full.look(1)
+        full.look()
         yield _by_turns("queue.claim.open_breaker.p95", full, empty, "erp")
         full.fill(*_WAITING, *_IN_LINE, count=WAITING // 2, hours=2, word="lane", kind="apply", remote="")
         full.fill(*_WAITING, count=WAITING // 2, hours=1, word="next", kind="apply", remote="")
         full.fill("ANALYZE")
-        full.look(LOOKS)
         yield _by_turns("queue.claim.blocked_lane.p95", full, empty, "apply")
+        full.fill(*_WAITING, *_SLOW, count=WAITING // 2, hours=3, word="slow", kind="partner", remote="as2:1")
+        full.fill("ANALYZE")
+        yield _by_turns("queue.claim.slow_partner.p95", full, empty, "partner")
 
 
 def on_sqlite() -> Iterator[Result]:
