@@ -4,7 +4,7 @@ Transmission  received → stored → answered | refused          (in)
               prepared → sent → receipted | rejected          (out)
 Document      received → translated → applied → relayed; parked, held, rejected; discarded, replayed
 Delivery      open → delivered | cancelled; open ⇄ dead → delivered | cancelled   (where an open one stands: outbox.py)
-Case          open → resolved                    Order   open ⇄ cancelled, open → closed
+Case          open → resolved                    Order   open ⇄ cancelled, open ⇄ closed → cancelled
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ MOVES: Final[Mapping[type[models.Model], Mapping[str, frozenset[str]]]] = {
     Order: {
         OrderState.OPEN: frozenset({OrderState.CANCELLED, OrderState.CLOSED}),
         OrderState.CANCELLED: frozenset({OrderState.OPEN}),  # the buyer may take a cancellation back
+        OrderState.CLOSED: frozenset({OrderState.OPEN, OrderState.CANCELLED}),
     },
 }
 

@@ -19,7 +19,7 @@ from django.db import DatabaseError, transaction
 
 from gateway import archives, audit, blob_upkeep, heartbeats, logs, metrics, outbox, tracing
 from gateway.models import Delivery, DeliveryKind, ErpConnection
-from gateway.pipeline import escalate, release
+from gateway.pipeline import closing, escalate, release
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ _POLLING: Final = 1 / 3
 #: An archive run begins nothing else after this; what is left comes at its next turn, soon.
 _ARCHIVING: Final = timedelta(minutes=20)
 _SOON: Final = timedelta(minutes=1)
+#: The ERPs are asked for the next page of what they have closed no longer than this.
+_CLOSING: Final = timedelta(minutes=20)
 #: The turn of a timer this release does not know, because a newer one made it, is looked at again after this.
 _UNKNOWN: Final = timedelta(minutes=1)
 
@@ -133,6 +135,12 @@ def _archive(now: datetime) -> timedelta | None:
     return _SOON if archives.run(now, at_most=_ARCHIVING).more else None
 
 
+def _close_orders(now: datetime) -> None:
+    until = time.monotonic() + _CLOSING.total_seconds()
+    for connection in ErpConnection.objects.filter(active=True, blocked_reason="").order_by("pk"):
+        closing.ask(connection, now=now, is_over=lambda: time.monotonic() > until)
+
+
 def _collect(now: datetime) -> None:
     blob_upkeep.collect(now)
 
@@ -147,6 +155,7 @@ TIMERS: Final[dict[str, Timer]] = {
     "seal": Timer(turn=_seal, every=lambda: timedelta(seconds=2), lease=timedelta(seconds=60)),
     "checkpoint": Timer(turn=_checkpoint, every=lambda: timedelta(hours=1), lease=timedelta(minutes=1)),
     "archive": Timer(turn=_archive, every=lambda: timedelta(days=1), lease=2 * _ARCHIVING),
+    "closed_orders": Timer(turn=_close_orders, every=lambda: timedelta(days=1), lease=2 * _CLOSING),
     "collect": Timer(turn=_collect, every=lambda: timedelta(days=1), lease=timedelta(hours=6)),
     "heartbeats": Timer(turn=_forget_loops, every=lambda: timedelta(hours=1), lease=timedelta(minutes=1)),
 }

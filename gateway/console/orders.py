@@ -10,20 +10,21 @@ from typing import Final
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import Truncator
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from edi_maps import canonical
 from edi_maps.canonical import PurchaseOrder
 from gateway import archives, order_book, paging
-from gateway.console.access import row_of, show, staff_page
+from gateway.console.access import row_of, show, staff, staff_page
 from gateway.console.inspection import visible
 from gateway.events import EVENTS, UNREAD
-from gateway.models import Delivery, Document, Event, Order, OrderLine, OrderRevision, Transmission
+from gateway.models import Delivery, Document, Event, Order, OrderLine, OrderRevision, OrderState, Transmission
 from gateway.order_book.lines import plain
+from gateway.pipeline import closing
 from partners.profiles import Direction
 
 _MAX_EVENTS: Final = 400
@@ -98,10 +99,34 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         paged="before" in request.GET,
         archives=archives.about_order(order.pk),
         everything=everything,
-        late=order.ack_due_at is not None and order.ack_due_at < timezone.now() and not _answered(order),
+        late=_late(order),
         answered=_answered(order),
+        may_close=staff(request).has_perm("gateway.change_order"),
         bar=_BAR,
     )
+
+
+@require_POST
+@staff_page("gateway.change_order")
+def close(request: HttpRequest, pk: int) -> HttpResponse:
+    """Nothing more is expected of an order."""
+    return _moved(request, pk, OrderState.CLOSED, "It is closed. A shipment that still comes is a case for a person.")
+
+
+@require_POST
+@staff_page("gateway.change_order")
+def open_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """The undo of ``close``."""
+    return _moved(request, pk, OrderState.OPEN, "It is open again: what is open on its lines is expected.")
+
+
+def _moved(request: HttpRequest, pk: int, to: OrderState, words: str) -> HttpResponse:
+    order = row_of(Order.objects.all(), pk)
+    if closing.by_hand(order, to, actor=staff(request).get_username(), now=timezone.now()):
+        messages.success(request, words)
+    else:
+        messages.warning(request, f"Nothing was changed: the order is {order.state} by now.")
+    return HttpResponseRedirect(reverse("console:order", args=[order.pk]))
 
 
 def _revisions(order: Order) -> Iterator[tuple[OrderRevision, list[str]]]:
@@ -114,6 +139,11 @@ def _revisions(order: Order) -> Iterator[tuple[OrderRevision, list[str]]]:
             yield row, list(order_book.changes(old, new)) or ["Nothing the supplier needs to know."]
         else:
             yield row, []
+
+
+def _late(order: Order) -> bool:
+    due_at = order.ack_due_at if order.state == OrderState.OPEN else None
+    return due_at is not None and due_at < timezone.now() and not _answered(order)
 
 
 def _answered(order: Order) -> bool:

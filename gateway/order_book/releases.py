@@ -142,12 +142,12 @@ def _next(order: Order, version: _Version) -> Released:
         events.record("order.unchanged", order=order, at=version.now, **_noted(row))
         return Released(order=order, change="unchanged", revision_row=row, after_shipment=shipped)
     if version.cancelled:
-        if order.state == OrderState.OPEN:
+        if order.state != OrderState.CANCELLED:
             states.advance(order, OrderState.CANCELLED, ack_due_at=None, note=_noted(row))
         else:  # another revision of an order that stays cancelled
             events.record("order.cancelled", order=order, at=version.now, **_noted(row))
         return Released(order=order, change="cancelled", revision_row=row, after_shipment=shipped)
-    if order.state == OrderState.CANCELLED:
+    if order.state != OrderState.OPEN:  # who changes it expects something of it
         states.advance(order, OrderState.OPEN, note={"revision": version.revision})
     order.currency, order.ack_due_at = (version.record.currency or "")[:3], version.ack_due_at
     order.save(update_fields=["currency", "ack_due_at", "updated_at"])

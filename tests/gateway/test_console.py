@@ -773,6 +773,26 @@ def test_a_long_history_is_cut_at_the_oldest_end(site, order):
     assert "names no part of this timeline" in words(again)
 
 
+def test_an_order_is_closed_by_hand_and_opened_again(site, order):
+    at = [reverse(f"console:{name}", args=[order.pk]) for name in ("close_order", "open_order_again", "order")]
+    Order.objects.update(ack_due_at=timezone.now() - timedelta(hours=1))
+    assert "It is closed." in words(site.post(at[0], follow=True))
+    assert "Nothing was changed: the order is closed by now." in words(site.post(at[0], follow=True))
+    page = words(site.get(at[2]))
+    assert "closed, revision 1" in page
+    assert "late since" not in page
+    assert "It is open again" in words(site.post(at[1], follow=True))
+    done = Event.objects.filter(order=order, actor="kim").order_by("pk").values_list("name", flat=True)
+    assert list(done) == ["order.closed", "order.open"]
+
+
+def test_who_may_only_look_at_orders_closes_none(order):
+    reader = browser(person("vera", "view_order"))
+    assert b"close/" not in reader.get(reverse("console:order", args=[order.pk])).content
+    assert reader.post(reverse("console:close_order", args=[order.pk])).status_code == 403
+    assert Order.objects.get(pk=order.pk).state == "open"
+
+
 def test_the_order_page_does_not_ask_more_the_longer_the_history(site, order, django_assert_max_num_queries):
     Event.objects.bulk_create(Event(name="order.shipped", order=order) for _ in range(300))
     with django_assert_max_num_queries(25):
