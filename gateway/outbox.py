@@ -24,7 +24,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from gateway import breakers, events, metrics, states
+from gateway import breakers, events, metrics, statements, states
 from gateway.models import (
     Delivery,
     DeliveryKind,
@@ -119,29 +119,11 @@ def enqueue(
         company=company,
         partner_id=source.partner_id if source else None,
     )
-    if not _insert(delivery):
+    if not statements.insert(delivery, unless="key"):
         return Delivery.objects.get(key=key)
     _open([delivery], [lanes])
     wake_on_commit(kind)
     return delivery
-
-
-def _insert(delivery: Delivery) -> bool:
-    """Insert a delivery, and give it its key in the table; False when there is one of its idempotency key."""
-    fields = [field for field in Delivery._meta.concrete_fields if not field.primary_key]
-    values = [field.get_db_prep_save(getattr(delivery, field.attname), connection) for field in fields]
-    names, places = ", ".join(str(field.column) for field in fields), ", ".join(["%s"] * len(fields))
-    with connection.cursor() as cursor:
-        # reviewed SQL: one statement instead of four, and no error that ends the transaction; names of columns are the model's.
-        cursor.execute(
-            f"INSERT INTO gateway_delivery ({names}) VALUES ({places}) ON CONFLICT (key) DO NOTHING RETURNING id",  # noqa: S608
-            values,
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    delivery.pk, delivery._state.adding, delivery._state.db = row[0], False, connection.alias
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +139,14 @@ def enqueue_all(kind: DeliveryKind, work: Sequence[Work]) -> None:
     """As ``enqueue``, of many documents in as many statements as of one, oldest first."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("enqueue inside the transaction of what is to be delivered")
-    known = set(Delivery.objects.filter(key__in=[one.key for one in work]).values_list("key", flat=True))
-    fresh = [one for one in work if one.key not in known]
-    if not fresh:
-        return
-    rows = Delivery.objects.bulk_create(
-        Delivery(key=one.key, kind=kind, document=one.document, partner_id=one.document.partner_id) for one in fresh
+    lanes = {one.key: one.lanes for one in work}
+    fresh = statements.insert_all(
+        [Delivery(key=one.key, kind=kind, document=one.document, partner_id=one.document.partner_id) for one in work],
+        unless="key",
     )
-    _open(rows, [one.lanes for one in fresh])
-    wake_on_commit(kind)
+    if fresh:
+        _open(fresh, [lanes[delivery.key] for delivery in fresh])
+        wake_on_commit(kind)
 
 
 #: Due at once are the first two of a lane: the second is next, and nobody need wake it. Whoever stands farther back waits until
@@ -277,14 +258,18 @@ _CLOCK: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+def _read(*related: str) -> statements.Query[Delivery]:
+    return statements.Query(lambda: Delivery.objects.select_related(*related).filter(pk=statements.Given("pk")))
+
+
 #: What the consumer of a kind reads of a delivery, in the statement that reads it.
-_READ_WITH: Final[Mapping[DeliveryKind, Sequence[str]]] = {
-    DeliveryKind.TRANSLATE: ("transmission",),
-    DeliveryKind.APPLY: ("document",),
-    DeliveryKind.ERP: ("document__order", "connection"),
-    DeliveryKind.PARTNER: ("transmission", "document__order"),
-    DeliveryKind.RECEIPT: ("transmission",),
-    DeliveryKind.TIMER: (),
+_READ: Final[Mapping[DeliveryKind, statements.Query[Delivery]]] = {
+    DeliveryKind.TRANSLATE: _read("transmission__payload"),
+    DeliveryKind.APPLY: _read("document"),
+    DeliveryKind.ERP: _read("document__order", "connection"),
+    DeliveryKind.PARTNER: _read("transmission", "document__order"),
+    DeliveryKind.RECEIPT: _read("transmission"),
+    DeliveryKind.TIMER: _read(),
 }
 
 
@@ -316,7 +301,7 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
             if taken is None:
                 return None
             pk, token, attempts, crashes, doubtful = taken
-            delivery = Delivery.objects.select_related(*_READ_WITH[kind]).get(pk=pk)
+            [delivery] = _READ[kind].all(pk=pk)
             claimed = Claim(delivery, token, bool(doubtful), attempts, owner, timezone.now())
             if not crashes:
                 return claimed
@@ -405,8 +390,17 @@ def hold(claimed: Claim) -> None:
     Raises:
         Fenced: the claim was lost already.
     """
-    if not _mine(claimed).select_for_update(no_key=True).values_list("pk").first():
+    if not _HELD.all(pk=claimed.delivery.pk, token=claimed.token):
         raise _fenced(claimed)
+
+
+_HELD: Final = statements.Query(
+    lambda: (
+        QueueEntry.objects.only("pk")
+        .select_for_update(no_key=True)
+        .filter(pk=statements.Given("pk"), token=statements.Given("token"), state=EntryState.SENDING)
+    )
+)
 
 
 def lease(claimed: Claim, span: timedelta) -> None:

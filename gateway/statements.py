@@ -44,12 +44,18 @@ def insert(row: models.Model, *, unless: str = "") -> bool:
     return True
 
 
-def insert_all(rows: Sequence[models.Model]) -> None:
-    """Insert rows of one model; of many in fewer statements than rows."""
+def insert_all(rows: Sequence[_M], *, unless: str = "") -> list[_M]:
+    """As ``insert``, of rows of one model; of many in fewer statements than rows. Returns those that were inserted."""
     if len(rows) == 1:
-        insert(rows[0])
-    elif rows:
-        type(rows[0])._default_manager.bulk_create(rows)
+        return [*rows] if insert(rows[0], unless=unless) else []
+    if not rows:
+        return []
+    table, fresh = type(rows[0])._default_manager, list(rows)
+    if unless:
+        found = table.filter(**{f"{unless}__in": [getattr(row, unless) for row in rows]})
+        known = set(found.values_list(unless, flat=True))
+        fresh = [row for row in rows if getattr(row, unless) not in known]
+    return table.bulk_create(fresh)
 
 
 def move(row: models.Model, values: Mapping[str, Any], *, only_if: Mapping[str, Any]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.db import models
 
@@ -26,4 +27,10 @@ class StorableJSONField(models.JSONField):
     """JSON that any of our databases takes, whatever a partner wrote."""
 
     def get_prep_value(self, value: Any) -> Any:
-        return super().get_prep_value(storable(value))
+        # Seldom is there one, and to look for it in the text is much quicker than to go through value by value.
+        if not isinstance(value, _PLAIN) or "\\u0000" in json.dumps(value, default=str):
+            value = storable(value)
+        return super().get_prep_value(value)
+
+
+_PLAIN: Final = (dict, list, str)

@@ -87,6 +87,9 @@ class Order(models.Model):
     ack_due_at = models.DateTimeField(null=True)  #: when the answer to the current revision is late
     acknowledged_revision = models.PositiveIntegerField(null=True)  #: the newest revision the supplier answered
 
+    #: Its lines, where they were read with it for as long as it is held, see ``order_book.hold_with_lines``.
+    held_lines: list[OrderLine] | None = None
+
     #: What an order is for good; what it says are its revisions.
     SEALED: ClassVar = ("uid", "connection_id", "company", "number", "partner_id", "released_at")
 

@@ -9,6 +9,7 @@ from typing import Final
 from django.db import connection
 
 from edi_maps.canonical import ProductId
+from gateway import statements
 from gateway.models import Order, OrderLine
 
 #: The columns keep 14 digits before the point and 6 after it, SQLite 15 in all.
@@ -98,7 +99,10 @@ def storable(number: Decimal | None) -> Decimal | None:
 
 def lines_of(order: Order) -> list[OrderLine]:
     """The lines of an order in their order; of one that is held, those that were read with it."""
-    return sorted(order.lines.all(), key=lambda line: line.pk)
+    return _LINES.all(order=order.pk) if order.held_lines is None else order.held_lines
+
+
+_LINES: Final = statements.Query(lambda: OrderLine.objects.filter(order_id=statements.Given("order")).order_by("pk"))
 
 
 def save_lines(lines: Sequence[OrderLine], fields: Sequence[str]) -> None:

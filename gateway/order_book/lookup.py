@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from django.db.models import prefetch_related_objects
-
 from edi_maps.canonical import CanonicalRecord
 from gateway import statements
 from gateway.models import Order
+from gateway.order_book.lines import lines_of
 
 
 class AmbiguousOrder(Exception):
@@ -77,4 +76,8 @@ def hold_with_lines(orders: Iterable[Order]) -> None:
     """As ``hold``; their lines are read once, for all that compares an answer with them and applies it."""
     held = list(orders)
     hold(held)
-    prefetch_related_objects(held, "lines")
+    for order in held:
+        order.held_lines = None
+        order.held_lines = lines_of(order)
+        for line in order.held_lines:
+            line.order = order
