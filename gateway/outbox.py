@@ -164,10 +164,12 @@ _ENTER_AT_ONCE: Final = 300
 
 
 def _open(deliveries: Sequence[Delivery], lanes: Sequence[Iterable[str]]) -> None:
-    QueueLane.objects.bulk_create(
-        QueueLane(entry_id=one.pk, key=lane)
-        for one, some in zip(deliveries, lanes, strict=True)
-        for lane in sorted(set(some))
+    statements.insert_all(
+        [
+            QueueLane(entry_id=one.pk, key=lane)
+            for one, some in zip(deliveries, lanes, strict=True)
+            for lane in sorted(set(some))
+        ]
     )
     for start in range(0, len(deliveries), _ENTER_AT_ONCE):
         batch = deliveries[start : start + _ENTER_AT_ONCE]
@@ -420,11 +422,11 @@ def finish(claimed: Claim, result: str = "") -> None:
         _over(
             claimed.delivery,
             DeliveryState.DELIVERED,
-            _mine(claimed),
             note=_end(claimed, result),
             result=result[:255],
             last_error="",
             attempts=claimed.attempts,
+            claimed=claimed,
         )
         _count(claimed.delivery.kind, "delivered")
 
@@ -520,7 +522,7 @@ def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
                 events.record("delivery.crashed", delivery=delivery, token=entry.token, owner=entry.owner)
             note = {"detail": detail[:_DETAIL]}
             if to == DeliveryState.DELIVERED:
-                _over(delivery, to, free, note=note, result=detail[:255], last_error="")
+                _over(delivery, to, note=note, result=detail[:255], last_error="")
             else:
                 # With another state its worker, if it was only paused, cannot end it any more.
                 free.update(state=EntryState.DEAD, due_at=None, waits=False)
@@ -551,7 +553,7 @@ def cancel(delivery: Delivery, *, actor: str) -> None:
     with transaction.atomic():
         if free.select_for_update().first() is None:
             raise states.StaleState(f"{delivery} is being tried at this moment, or is over")
-        _over(delivery, DeliveryState.CANCELLED, free, actor=actor)
+        _over(delivery, DeliveryState.CANCELLED, actor=actor)
 
 
 def tries(delivery: Delivery) -> list[Try]:
@@ -630,14 +632,15 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
 _WAKE: Final = """
 UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN ({first})
 """
+_OURS: Final = " AND token = %s AND state = 'sending'"
 _FIRST: Final = "(SELECT min(entry_id) FROM gateway_queuelane WHERE key = %s)"
 
 
 def _over(
     delivery: Delivery,
     to: DeliveryState,
-    entry: Any,
     *,
+    claimed: Claim | None = None,
     note: Mapping[str, Any] | None = None,
     actor: str = "gateway",
     **also: Any,
@@ -645,16 +648,18 @@ def _over(
     """Take a delivery out of the queue for good, and wake what waited behind it.
 
     Args:
-        entry: the rows its entry must be among; when it is not, somebody else has it.
+        claimed: whose claim it is; None: nobody's, and the caller has its entry locked.
     """
     with connection.cursor() as cursor:
-        # reviewed SQL: one statement instead of two, for every delivery there is
+        # reviewed SQL: one statement instead of two, for every delivery there is; values are bound
         cursor.execute("DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key", [delivery.pk])
         keys = [key for (key,) in cursor.fetchall()]
-    if not entry._raw_delete(connection.alias):
-        raise Fenced(f"{delivery} is somebody else's by now")
-    if keys:
-        with connection.cursor() as cursor:
+        ours, values = (_OURS, [claimed.token]) if claimed else ("", [])
+        # reviewed SQL: as above
+        cursor.execute(f"DELETE FROM gateway_queueentry WHERE delivery_id = %s{ours}", [delivery.pk, *values])  # noqa: S608
+        if not cursor.rowcount:
+            raise Fenced(f"{delivery} is somebody else's by now")
+        if keys:
             # reviewed SQL: the first of a lane is one look at an index, and not a count of the lane; values are bound
             cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], first=", ".join([_FIRST] * len(keys))), keys)
     states.advance(delivery, to, actor=actor, note=note, finished_at=timezone.now(), **also)
