@@ -6,6 +6,7 @@ ages are by the database's clock, so machines whose clocks differ agree.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import tomllib
@@ -146,6 +147,17 @@ def forget() -> int:
     return Heartbeat.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()[0]
 
 
+def owner() -> str:
+    """Who claims work: this thread of this process, in words that let others see that it is gone."""
+    return f"{_host()[:50]}:{os.getpid()}:{threading.get_ident()}:{_kernel()}"
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the process that claims under this name has ended for certain; False of those we cannot see from here."""
+    _, process, _, kernel = [*owner.split(":"), "", "", "", ""][:4]
+    return bool(kernel) and kernel == _kernel() and process.isdigit() and not _lives(int(process))
+
+
 def name_of(loop: str) -> str:
     """``loop`` of this process, as its row is called."""
     return f"{loop}@{_host()[:80]}:{os.getpid()}"
@@ -167,6 +179,19 @@ _known: Final[set[str]] = set()
 
 def _host() -> str:
     return os.uname().nodename
+
+
+@cache
+def _kernel() -> str:
+    """What processes share that see each other under the same numbers: one run of one system, one container of it.
+
+    A host's name would not do, machines and containers may share it. Empty where the system does not say.
+    """
+    try:
+        run, container = Path("/proc/sys/kernel/random/boot_id").read_text(), Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{run} {container}".encode()).hexdigest()[:12]
 
 
 def _bury_the_dead(loop: str) -> None:

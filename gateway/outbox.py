@@ -415,6 +415,17 @@ def lease(claimed: Claim, span: timedelta) -> None:
         raise _fenced(claimed)
 
 
+def end_leases(is_gone: Callable[[str], bool]) -> int:
+    """Let what is held by owners that are gone be due now, instead of when their leases end; returns how much that was.
+
+    A claim of a dead process would count as a call to its remote until then. The next claim counts the crash as ever, and a
+    mistake about who is gone would only fence off a result. For the poll of a worker.
+    """
+    held = QueueEntry.objects.filter(state=EntryState.SENDING, due_at__gt=Now())
+    gone = [owner for owner in held.values_list("owner", flat=True).distinct() if is_gone(owner)]
+    return held.filter(owner__in=gone).update(due_at=Now()) if gone else 0
+
+
 # ----------------------------------------------------------------------------------------------------------------- ending
 def finish(claimed: Claim, result: str = "") -> None:
     """The consumer has it. Raises Fenced when the claim was lost meanwhile."""

@@ -8,7 +8,6 @@ half-open costs latency and nothing else, and there is no scheduler to lose.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -127,7 +126,7 @@ class Worker:
             self._hands.append(hand)
 
     def _work(self) -> None:
-        owner = f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}"[:100]
+        owner = heartbeats.owner()
         faults = 0
         try:
             while (chosen := self._next()) is not None:
@@ -212,6 +211,7 @@ class Worker:
         self._beat()
         if DeliveryKind.TIMER in self._rings:
             timers.ensure()
+        outbox.end_leases(heartbeats.is_gone)
         outbox.set_aside()
         for kind in outbox.due_kinds():
             self.wake(kind)

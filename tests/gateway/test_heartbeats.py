@@ -101,3 +101,23 @@ def test_a_part_without_a_loop_has_a_pulse_until_it_stops() -> None:
     assert heartbeats.all_beats()[0].detail == {"threads": 8}
     pulse.stop()
     assert heartbeats.all_beats() == []
+
+
+def test_who_has_ended_is_known_only_where_its_number_means_the_same() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    ours = heartbeats.owner()
+    of_the_dead = ours.replace(f":{os.getpid()}:", f":{ended.pid}:")
+    assert heartbeats.is_gone(of_the_dead)
+    assert not heartbeats.is_gone(ours)
+    elsewhere = of_the_dead.rpartition(":")[0]
+    assert not heartbeats.is_gone(f"{elsewhere}:0123456789ab")  # another container, or another machine of this name
+    assert not heartbeats.is_gone(elsewhere)  # claimed by an earlier release
+    assert not heartbeats.is_gone("")
+
+
+def test_where_the_system_does_not_say_which_one_it_is_nobody_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    monkeypatch.setattr(heartbeats, "_kernel", lambda: "")
+    assert not heartbeats.is_gone(f"host:{ended.pid}:1:")

@@ -107,6 +107,20 @@ def test_what_is_claimed_is_nobody_elses():
     assert outbox.claim(DeliveryKind.APPLY, "two") is None
 
 
+def test_what_somebody_holds_who_is_gone_is_due_at_once_and_counts_as_a_crash():
+    queued("a")
+    queued("b")
+    dead, living = claimed("gone"), claimed("there")
+    assert outbox.end_leases(lambda owner: owner == "gone") == 1
+    again = claimed("two")
+    assert again.delivery == dead.delivery
+    assert again.doubtful
+    assert QueueEntry.objects.get(pk=dead.delivery.pk).crashes == 1
+    with pytest.raises(outbox.Fenced):
+        outbox.finish(dead)
+    outbox.finish(living)
+
+
 def test_of_two_threads_that_claim_at_once_one_wins():
     queued("k")
     won: list[outbox.Claim | None] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from gateway import outbox, timers
+from gateway import heartbeats, outbox, timers
 from gateway import worker as module
 from gateway.bell import bell
 from gateway.models import Checkpoint, Delivery, DeliveryKind, UnsealedEvent
@@ -152,6 +155,15 @@ def test_a_hand_that_dies_is_replaced_and_its_work_is_found_by_its_lease(worker,
     enqueue("one")
     until(lambda: consumers.ended == ["one"], "the work done by another hand")
     assert consumers.began == ["one", "one"]
+
+
+def test_what_a_killed_process_of_this_machine_held_does_not_wait_for_its_lease(worker, consumers):
+    enqueue("one")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert outbox.claim(DeliveryKind.TRANSLATE, heartbeats.owner().replace(f":{os.getpid()}:", f":{ended.pid}:"))
+    worker(hands=1)
+    until(lambda: consumers.ended == ["one"], "the work done")
 
 
 def test_a_fault_outside_of_any_piece_of_work_does_not_end_a_hand(worker, consumers, settings, caplog):
