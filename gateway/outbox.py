@@ -70,6 +70,7 @@ class Claim:
     began: datetime
     #: Of which remote with an open breaker this is the probe, and until when; see ``end_probe``.
     probe: tuple[str, datetime] | None = None
+    crashes: int = 0  #: tries in a row before this one that ended without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +305,7 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
                 return None
             pk, token, attempts, crashes, doubtful = taken
             [delivery] = _READ[kind].all(pk=pk)
-            claimed = Claim(delivery, token, bool(doubtful), attempts, owner, timezone.now())
+            claimed = Claim(delivery, token, bool(doubtful), attempts, owner, timezone.now(), crashes=crashes)
             if not crashes:
                 return claimed
             # The try before this one ended without a word: its end is written by who notices.

@@ -11,8 +11,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -43,8 +43,30 @@ _PATIENCE_S: Final = 2.0
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 #: So much later than due an alarm goes, so that the database finds it due as well.
 _SLACK_S: Final = 0.01
+#: What may have killed a process waits so many seconds, at most, until this one does nothing else, and keeps it from beginning
+#: anything else as long.
+_ALONE_S: Final = 3.0
+#: So long after a process began, or met such a thing, it claims one piece of work at a time.
+_WARY_S: Final = 30.0
+#: A hand that is at one piece of work for so many leases hangs.
+_HANGS_AFTER: Final = 2
 #: Seconds a stop waits for what is under way. What is cut off then is found again by its lease.
 _STOP_S: Final = 10.0
+
+
+def _alone_s() -> float:
+    return min(_ALONE_S, settings.LEASE.total_seconds() / 4)
+
+
+@contextmanager
+def _held(lock: threading.Lock, *, within_s: float) -> Iterator[None]:
+    """With the lock, or without it when it does not come free in time: whoever holds it may hang."""
+    got = lock.acquire(timeout=within_s)
+    try:
+        yield
+    finally:
+        if got:
+            lock.release()
 
 
 class Worker:
@@ -68,6 +90,11 @@ class Worker:
         self._troubled = False
         self._beat_due = 0.0
         self._hands: list[threading.Thread] = []
+        self._busy: dict[threading.Thread, tuple[float, outbox.Claim]] = {}  # what a hand is at, since when
+        self._hung: list[threading.Thread] = []  # hands that others have replaced
+        self._over = threading.Condition()  # some hand has ended what it was at
+        self._by_itself = threading.Lock()  # held while that is tried which may have killed a process
+        self._wary_until = time.monotonic() + _WARY_S
         self._poll = threading.Thread(target=self._look_again_and_again, name="poll", daemon=True)
 
     def start(self) -> None:
@@ -118,12 +145,24 @@ class Worker:
     # -- the hands
 
     def _fill_up(self) -> None:
-        """As many hands as there should be: one that died is replaced."""
-        self._hands = [hand for hand in self._hands if hand.is_alive()]
+        """As many hands as there should be: one that died is replaced, and one that hangs, which ends when it does not any more."""
+        self._let_go_of_the_hung()
+        self._hands = [hand for hand in self._hands if hand.is_alive() and hand not in self._hung]
         for _ in range(self._count - len(self._hands)):
             hand = threading.Thread(target=self._work, name="hand", daemon=True)
             hand.start()
             self._hands.append(hand)
+
+    def _let_go_of_the_hung(self) -> None:
+        self._hung = [hand for hand in self._hung if hand.is_alive()]
+        now = time.monotonic()
+        for hand, (since, claim) in list(self._busy.items()):
+            # The turns of timers have leases of their own, of hours.
+            if claim.delivery.kind == DeliveryKind.TIMER or hand in self._hung:
+                continue
+            if now - since > _HANGS_AFTER * settings.LEASE.total_seconds():
+                self._hung.append(hand)
+                log.critical("a hand hangs at %s for %.0f s; another takes its place", claim.delivery, now - since)
 
     def _work(self) -> None:
         owner = heartbeats.owner()
@@ -147,7 +186,7 @@ class Worker:
         with self._changed:
             self._idle += 1
             try:
-                while not self._ending.is_set():
+                while not self._ending.is_set() and threading.current_thread() not in self._hung:
                     if (kind := self._choose()) is not None:
                         self._awake[kind] = time.monotonic()
                         return kind, self._rings[kind]
@@ -166,16 +205,48 @@ class Worker:
 
     def _handle_one(self, kind: DeliveryKind, rings: int, owner: str) -> None:
         close_old_connections()
-        claim = outbox.claim(kind, owner)
+        claim = self._claim(kind, owner)
         self._recovered()
         if claim is None:
             self._sleep(kind, rings)
             return
         self._share(kind)
         if kind is DeliveryKind.TIMER:
-            self._set_alarm(timers.run(claim, now=timezone.now()))
+            with self._at(claim):
+                self._set_alarm(timers.run(claim, now=timezone.now()))
+        elif claim.crashes:
+            self._handle_alone(claim)
         else:
-            relay.handle(claim, now=timezone.now())
+            with self._at(claim):
+                relay.handle(claim, now=timezone.now())
+
+    def _claim(self, kind: DeliveryKind, owner: str) -> outbox.Claim | None:
+        if time.monotonic() > self._wary_until:
+            return outbox.claim(kind, owner)
+        # Nothing else begins beside what is tried alone: should that kill us, nothing else is to be counted as killing.
+        with _held(self._by_itself, within_s=_alone_s()):
+            return outbox.claim(kind, owner)
+
+    def _handle_alone(self, claim: outbox.Claim) -> None:
+        """Try what was under way when a process died while this one does nothing else: of all that was, one piece is to blame."""
+        self._wary_until = time.monotonic() + _WARY_S
+        with _held(self._by_itself, within_s=_alone_s()):
+            with self._over:
+                self._over.wait_for(lambda: not self._busy, _alone_s())
+            with self._at(claim):
+                relay.handle(claim, now=timezone.now())
+
+    @contextmanager
+    def _at(self, claim: outbox.Claim) -> Iterator[None]:
+        """Say what this hand is at."""
+        hand = threading.current_thread()
+        self._busy[hand] = time.monotonic(), claim
+        try:
+            yield
+        finally:
+            with self._over:
+                del self._busy[hand]
+                self._over.notify_all()
 
     def _sleep(self, kind: DeliveryKind, rings: int) -> None:
         """Nothing was due; unless somebody rang since then, nothing is."""

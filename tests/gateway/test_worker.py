@@ -157,6 +157,54 @@ def test_a_hand_that_dies_is_replaced_and_its_work_is_found_by_its_lease(worker,
     assert consumers.began == ["one", "one"]
 
 
+def test_what_hangs_becomes_a_dead_letter_and_its_neighbours_are_done(worker, consumers, monkeypatch, settings, caplog):
+    settings.POLL_S = 0.1
+    settings.LEASE = timedelta(seconds=0.4)
+    settings.POISON_AFTER = 2
+    go_on, hung = threading.Event(), []
+
+    def handle(claim: outbox.Claim, *, now: object) -> None:
+        if claim.delivery.key == "hangs":
+            hung.append(threading.current_thread())
+            go_on.wait(30)
+            return
+        consumers.handle(claim, now=now)
+
+    monkeypatch.setattr(relay, "handle", handle)
+    enqueue("hangs", "one", "two")
+    worker(hands=1)
+    until(lambda: sorted(consumers.ended) == ["one", "two"], "the neighbours done")
+    until(lambda: Delivery.objects.get(key="hangs").standing == "dead", "a dead letter")
+    assert len(hung) == settings.POISON_AFTER
+    assert "a hand hangs at" in caplog.text
+    go_on.set()
+    until(lambda: not any(hand.is_alive() for hand in hung), "the end of hands that were replaced")
+
+
+def test_what_may_have_killed_a_process_is_tried_while_nothing_else_is(worker, consumers, monkeypatch):
+    beside: dict[str, int] = {}
+    under_way: set[str] = set()
+
+    def handle(claim: outbox.Claim, *, now: object) -> None:
+        under_way.add(claim.delivery.key)
+        threading.Event().wait(0.05)
+        beside[claim.delivery.key] = len(under_way) - 1
+        under_way.remove(claim.delivery.key)
+        outbox.finish(claim)
+
+    monkeypatch.setattr(relay, "handle", handle)
+    suspects = ["one", "two", "three"]
+    enqueue(*suspects)
+    for _ in suspects:
+        assert outbox.claim(DeliveryKind.TRANSLATE, "gone")
+    assert outbox.end_leases(lambda owner: owner == "gone") == len(suspects)
+    enqueue(*(f"new {number}" for number in range(12)))
+    worker(hands=4)
+    until(lambda: len(beside) == 15, "all done")
+    assert [beside[key] for key in suspects] == [0, 0, 0]
+    assert max(beside.values()) > 0
+
+
 def test_what_a_killed_process_of_this_machine_held_does_not_wait_for_its_lease(worker, consumers):
     enqueue("one")
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
