@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -58,17 +58,6 @@ def _alone_s() -> float:
     return min(_ALONE_S, settings.LEASE.total_seconds() / 4)
 
 
-@contextmanager
-def _held(lock: threading.Lock, *, within_s: float) -> Iterator[None]:
-    """With the lock, or without it when it does not come free in time: whoever holds it may hang."""
-    got = lock.acquire(timeout=within_s)
-    try:
-        yield
-    finally:
-        if got:
-            lock.release()
-
-
 class Worker:
     """The hands of one process, and its poll. Start it after any fork: threads do not survive one."""
 
@@ -93,8 +82,10 @@ class Worker:
         self._busy: dict[threading.Thread, tuple[float, outbox.Claim]] = {}  # what a hand is at, since when
         self._hung: list[threading.Thread] = []  # hands that others have replaced
         self._over = threading.Condition()  # some hand has ended what it was at
-        self._by_itself = threading.Lock()  # held while that is tried which may have killed a process
+        self._claiming = threading.Lock()
         self._wary_until = time.monotonic() + _WARY_S
+        self._alone: outbox.Claim | None = None  # what is tried while nothing else begins, until
+        self._alone_until = 0.0
         self._poll = threading.Thread(target=self._look_again_and_again, name="poll", daemon=True)
 
     def start(self) -> None:
@@ -221,20 +212,30 @@ class Worker:
                 relay.handle(claim, now=timezone.now())
 
     def _claim(self, kind: DeliveryKind, owner: str) -> outbox.Claim | None:
-        if time.monotonic() > self._wary_until:
-            return outbox.claim(kind, owner)
-        # Nothing else begins beside what is tried alone: should that kill us, nothing else is to be counted as killing.
-        with _held(self._by_itself, within_s=_alone_s()):
-            return outbox.claim(kind, owner)
+        wary = time.monotonic() < self._wary_until
+        with self._claiming if wary else nullcontext():
+            # Nothing begins beside what is tried alone: should that kill us, nothing else is to be counted as killing.
+            if wary:
+                with self._over:
+                    self._over.wait_for(lambda: self._alone is None, max(0.0, self._alone_until - time.monotonic()))
+            claim = outbox.claim(kind, owner)
+            if claim is not None and claim.crashes and kind is not DeliveryKind.TIMER:
+                now = time.monotonic()
+                self._alone, self._alone_until, self._wary_until = claim, now + _alone_s(), now + _WARY_S
+        return claim
 
     def _handle_alone(self, claim: outbox.Claim) -> None:
         """Try what was under way when a process died while this one does nothing else: of all that was, one piece is to blame."""
-        self._wary_until = time.monotonic() + _WARY_S
-        with _held(self._by_itself, within_s=_alone_s()):
+        try:
             with self._over:
                 self._over.wait_for(lambda: not self._busy, _alone_s())
             with self._at(claim):
                 relay.handle(claim, now=timezone.now())
+        finally:
+            with self._over:
+                if self._alone is claim:
+                    self._alone = None
+                    self._over.notify_all()
 
     @contextmanager
     def _at(self, claim: outbox.Claim) -> Iterator[None]:
