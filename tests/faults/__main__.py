@@ -111,7 +111,7 @@ def _settings(asked: Namespace) -> Iterator[tuple[str, str]]:
 def _scaled(size: Size, messages: int) -> Size:
     """The same in small or large: at least one of each fault there is."""
     share = messages / size.messages
-    names = ("kills", "pauses", "crashes", "cuts", "strikes", "outages", "full_disks")
+    names = ("kills", "pauses", "crashes", "cuts", "strikes", "outages", "full_disks", "poison")
     counts = {name: max(1, round(getattr(size, name) * share)) for name in names if getattr(size, name)}
     bars = {name: round(getattr(size, name) * share) for name in ("least_process_faults", "least_erp_faults")}
     return replace(size, messages=messages, **counts, **bars)

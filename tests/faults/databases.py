@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
-from tests.faults.programs import HarnessError, free_port
+from tests.faults.programs import HarnessError, cpu_seconds, free_port
 
 #: States that are never left, by table.
 TERMINAL: Final = {
@@ -53,6 +53,9 @@ class Database(Protocol):
 
     def connections(self) -> int:
         """Of others than the harness."""
+
+    def cpu_s(self) -> float:
+        """Of its own processes, until now; what is left after a crash is not counted twice."""
 
     def check(self) -> str:
         """ "ok", or what the database says is broken."""
@@ -109,6 +112,9 @@ class Sqlite:
     def connections(self) -> int:
         return 0
 
+    def cpu_s(self) -> float:
+        return 0.0  # it has none
+
     def check(self) -> str:
         return str(self.query("PRAGMA integrity_check")[0][0])
 
@@ -126,6 +132,7 @@ class PostgreSQL:
 
     def __init__(self) -> None:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._cpu_before_s = 0.0  #: of servers that crashed
         found = binaries()
         if found is None:
             raise HarnessError("no PostgreSQL binaries: name their folder with PGBIN")
@@ -180,6 +187,7 @@ class PostgreSQL:
 
     def crash(self) -> None:
         self._hang_up()
+        self._cpu_before_s = self.cpu_s()
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
         self._start()
 
@@ -202,6 +210,12 @@ class PostgreSQL:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         return int(rows[0][0])
+
+    def cpu_s(self) -> float:
+        server = self.pid
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        ended = cpu_seconds(server, ended_children=True)
+        return self._cpu_before_s + ended + sum(cpu_seconds(int(child)) for child in children)
 
     def check(self) -> str:
         return "ok"

@@ -24,6 +24,7 @@ def collect() -> dict[str, Any]:
     from django.conf import settings
     from django.db.models.functions import Now
 
+    from gateway.blob_store.store import StoreError
     from gateway.models import Blob, Delivery, Document, Event, ExceptionCase, QueueEntry, Transmission
 
     hashes = {}
@@ -31,7 +32,7 @@ def collect() -> dict[str, Any]:
     for blob in Blob.objects.iterator():
         try:
             hashes[blob.pk] = hashlib.sha256(blob.content).hexdigest()
-        except (LookupError, OSError) as error:
+        except StoreError as error:
             unreadable.append({"sha256": blob.pk, "why": str(error)})
     transmissions = Transmission.objects.select_related("partner").order_by("pk")
     parked = set(Event.objects.filter(name="document.parked").values_list("document__transmission_id", flat=True))

@@ -27,6 +27,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from tests.faults import poison
 from tests.faults.programs import ROOT, HarnessError
 
 _COMMANDS: Final = ("up", "web", "worker", "reference_erp")
@@ -145,6 +146,7 @@ def _warm_up(mutant: str) -> None:
     import django
 
     django.setup()  # a mutant patches modules, which need their models
+    poison.weaken()
     if mutant:
         import_module("tests.faults.mutants").MUTANTS[mutant].apply()
     from django.core.management import load_command_class

@@ -8,7 +8,9 @@ not caught.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +29,16 @@ if TYPE_CHECKING:
 Change = tuple[Any, str, Any]
 
 
+#: Of a soak in which nothing moves any more for so long a bug has been caught.
+_STALLED_S: Final = 20.0
+
+
 class Layer(StrEnum):
     """The layer that must catch it. Others may as well."""
 
     CRASH_POINTS = "crash points"
     STATE_MACHINE = "state machine"
+    SOAK = "soak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,7 @@ class Mutant:
     layer: Layer
     changes: Callable[[], Sequence[Change]]
     story: str = "answer"  #: in which the crash points catch it
+    on: str = "sqlite"  #: the database of the soak that catches it
 
     def apply(self) -> None:
         """Put it in, for as long as this process lives."""
@@ -278,7 +286,37 @@ def _everybody_probes() -> list[Change]:
     return [(breakers, "take_probe", take)]
 
 
-_C, _S = Layer.CRASH_POINTS, Layer.STATE_MACHINE
+# ----------------------------------------------------------------------------------- caught by real processes alone
+def _never_looked_for() -> list[Change]:
+    """Work is done when somebody rings for it."""
+    from gateway import outbox
+
+    return [(outbox, "due_kinds", lambda: [])]
+
+
+def _full_disk_not_noticed() -> list[Change]:
+    from contextlib import suppress
+
+    from gateway.blob_store import Full
+    from gateway.blob_store.files import Files
+
+    put = Files.put
+
+    def as_if(self: Files, data: bytes) -> str:
+        with suppress(Full):
+            return put(self, data)
+        return hashlib.sha256(data).hexdigest()
+
+    return [(Files, "put", as_if)]
+
+
+def _broken_connection_kept() -> list[Change]:
+    from gateway import worker
+
+    return [(worker, "close_old_connections", lambda: None)]
+
+
+_C, _S, _P = Layer.CRASH_POINTS, Layer.STATE_MACHINE, Layer.SOAK
 MUTANTS: Final = {
     one.name: one
     for one in (
@@ -301,6 +339,9 @@ MUTANTS: Final = {
         Mutant("replay_of_what_is_over", "what is over stays over", _S, _replay_of_what_is_over),
         Mutant("parked_for_ever", "what waits for its order is looked at when it comes", _S, _parked_for_ever),
         Mutant("everybody_probes", "one call at a time to what is left alone", _S, _everybody_probes),
+        Mutant("never_looked_for", "what nobody rings for is found by looking", _P, _never_looked_for),
+        Mutant("full_disk_unnoticed", "no room, no promise", _P, _full_disk_not_noticed),
+        Mutant("broken_connection", "a hand outlives its database", _P, _broken_connection_kept, on="postgresql"),
     )
 }
 
@@ -327,6 +368,19 @@ def caught_by_the_machine(mutant: Mutant, *, examples: int = 100) -> str:
     return ""
 
 
+def caught_by_the_soak(mutant: Mutant) -> str:
+    """What the first broken invariant of a small one said; empty: it was not caught."""
+    from tests.faults import plan, soak
+
+    options = soak.Options(
+        on=mutant.on, broker="none", size=plan.SMALL, seed=7, mutant=mutant.name, stalled_s=_STALLED_S
+    )
+    report = soak.Soak(options, say=lambda line: None).run()
+    if report.kept:
+        shutil.rmtree(report.kept, ignore_errors=True)
+    return next((f"{check.name}: {check.broken[0]}" for check in report.checks if check.broken), "")
+
+
 def main(names: Sequence[str]) -> int:
     from tests.faults.crash_points import prepared
 
@@ -345,6 +399,8 @@ def main(names: Sequence[str]) -> int:
 def _caught(mutant: Mutant, states: States) -> str:
     if mutant.layer is Layer.CRASH_POINTS:
         return caught_by_crash_points(mutant, states)
+    if mutant.layer is Layer.SOAK:
+        return caught_by_the_soak(mutant)
     from tests.faults import crash_world
 
     said = states.folder / f"{mutant.name}.txt"

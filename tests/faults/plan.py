@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from tests.faults import poison
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -25,6 +27,7 @@ class Size:
     strikes: int  #: at the broker
     outages: int  #: of the ERP, and as many of a partner's server
     full_disks: int  #: of the disk for raw bytes, where one can be had
+    poison: int  #: documents that kill their reader, and as many that hang it
     least_process_faults: int
     least_erp_faults: int
     webs: int = 2  #: processes, where the database has a server
@@ -41,6 +44,7 @@ CI: Final = Size(
     strikes=5,
     outages=2,
     full_disks=2,
+    poison=1,
     least_process_faults=40,
     least_erp_faults=150,
 )
@@ -54,6 +58,7 @@ NIGHTLY: Final = Size(
     strikes=20,
     outages=6,
     full_disks=6,
+    poison=4,
     least_process_faults=150,
     least_erp_faults=900,
 )
@@ -67,10 +72,17 @@ TINY: Final = Size(
     strikes=0,
     outages=0,
     full_disks=0,
+    poison=0,
     least_process_faults=1,
     least_erp_faults=1,
     webs=1,
     workers=2,
+)
+
+
+#: Enough to show one bug.
+SMALL: Final = replace(
+    TINY, messages=60, per_second=12, kills=4, crashes=1, full_disks=1, least_process_faults=0, least_erp_faults=0
 )
 
 
@@ -109,11 +121,15 @@ class Message:
     """One document a supplier sends, until it holds our word that we have it."""
 
     at_s: float
-    kind: str  #: "acknowledgment", "ship_notice"; "noise" is no document at all
+    kind: str  #: "acknowledgment", "ship_notice"; one of ``NO_DOCUMENTS`` is none at all
     number: str
     supplier: Supplier
     repeats: int  #: sent so often again, although it was answered; more than one of them: all at once
     control: int  #: of its interchange; a copy has that of its original
+
+
+#: What looks like no document to anybody, and what our reader cannot bear.
+NO_DOCUMENTS: Final = frozenset({"noise", poison.KILLS, poison.HANGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +182,11 @@ def draw(seed: int, size: Size, *, crashable: bool, strikable: bool, fillable: b
     for place in range(max(1, round(size.messages * _BROKEN))):
         at_s = chance.uniform(0, 2 * len(releases) * pace)
         messages.append(Message(at_s, "noise", f"noise-{place}", Supplier.AS2, 0, 0))
+    for place in range(size.poison):
+        for kind in (poison.KILLS, poison.HANGS):
+            # Early: to be tried often enough takes its time.
+            at_s = len(releases) * pace * (place + chance.random()) / size.poison
+            messages.append(Message(at_s, kind, f"{kind}-{place}", Supplier.AS2, 0, 0))
     messages.sort(key=lambda message: message.at_s)
     lasts_s = messages[-1].at_s
     counts = {

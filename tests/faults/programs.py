@@ -50,6 +50,15 @@ def write_whole(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
+def cpu_seconds(pid: int, *, ended_children: bool = False) -> float:
+    """What a process has used until now, in user and system time; 0 when it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, words[11 : 15 if ended_children else 13])) / os.sysconf("SC_CLK_TCK")
+
+
 class Running(Protocol):
     """One life of a program: ``subprocess.Popen``, or a fork of the launcher."""
 
@@ -75,9 +84,12 @@ class Program:
     log: Path
     port: int = 0  #: where it listens; 0: nowhere
     begin: Callable[[Sequence[str], Path], Running] | None = None  #: its arguments, its log; None: a new interpreter
+    spared: bool = False  #: never killed: what grows does so over a long life
     starts: int = 0
     paused_until: float = 0.0  #: monotonic; 0: it runs
+    resumed_at: float = 0.0  #: monotonic, the last time
     peak_rss_kb: int = 0
+    rss_kb_by_age: list[tuple[float, int]] = field(default_factory=list)  #: of this life, or of its last one
     cpu_s: float = 0.0  #: of the lives that are over
     started_at: float = 0.0  #: monotonic
     ends: list[int] = field(default_factory=list)  #: exit codes nobody asked for
@@ -86,6 +98,7 @@ class Program:
     def start(self) -> None:
         self.starts += 1
         self.started_at = time.monotonic()
+        self.rss_kb_by_age = []
         if self.begin is not None:
             self._process = self.begin(self.arguments, self.log)
             return
@@ -123,6 +136,7 @@ class Program:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
         self.paused_until = 0.0
+        self.resumed_at = time.monotonic()
 
     def has_ended(self) -> int | None:
         """The exit code nobody asked for; None: it runs."""
@@ -146,19 +160,20 @@ class Program:
         return self.cpu_s + (self._cpu_s_now() if self.is_running else 0.0)
 
     def _cpu_s_now(self) -> float:
-        try:
-            words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pid)
 
-    def rss_kb(self) -> int:
-        """Resident memory now; 0 when it is gone."""
+    def note_memory(self) -> None:
+        """Look at its resident memory now."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
-            return 0
+            return  # it is gone
         lines = (line.split() for line in status.splitlines() if line.startswith("VmRSS:"))
         now = next((int(words[1]) for words in lines), 0)
         self.peak_rss_kb = max(self.peak_rss_kb, now)
-        return now
+        self.rss_kb_by_age.append((time.monotonic() - self.started_at, now))
+
+    def growth(self, *, warm_s: float, least_s: float) -> tuple[int, int] | None:
+        """Resident memory in KB when it was warm, and the last; None: its life was too short to tell."""
+        warm = [kb for age_s, kb in self.rss_kb_by_age if age_s >= warm_s]
+        return (warm[0], warm[-1]) if warm and self.rss_kb_by_age[-1][0] >= least_s else None

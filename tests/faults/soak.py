@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults import brokers, verdict
+from tests.faults import brokers, poison, verdict
 from tests.faults.databases import Database, PostgreSQL, Sqlite
 from tests.faults.disks import SmallDisk
 from tests.faults.documents import order
@@ -38,16 +38,19 @@ LEASE_S: Final = 3.0
 ERP_MEAN_S: Final = 0.02  #: an ERP is never instant, and faults need something to meet
 _OUTAGE_S: Final = 4.0  #: of the ERP, of a partner's server, of the line to the broker
 _AWAY_S: Final = 15.0  #: after a crash, until a program that starts finds its database in order
-_AWAKE_S: Final = 4.0  #: after a pause, until what was under way has come to its end
+_AWAKE_S: Final = 2.0  #: after a pause, until what was under way has come to its end
 _FIRES_WITHIN_S: Final = 3.0  #: so long a fault waits for a process that holds work
 _SETTLED_S: Final = 5.0
 _TICK_S: Final = 0.05
-_SQLITE_HANDS: Final = 4  #: one writer at a time, and two processes
+_HANDS: Final = 4  #: of each process; there are two cores
 _MOST_RSS_MB: Final = 400  #: of one process, whatever it was sent
+_WARM_S: Final = 20.0  #: of a life: by then everything has been done once
+_LONG_LIFE_S: Final = 50.0  #: the life of a process that tells whether it grows
+_MOST_GROWTH: Final = 1.1
 _KB_A_MESSAGE: Final = 128  #: of raw bytes, four times what it takes
 _STALLED_S: Final = 90.0  #: when nothing has moved for so long, nothing will
 _MOST_BEGUN: Final = 60  #: messages whose senders have no answer yet
-_MOST_OPEN: Final = 400  #: deliveries that are open
+_MOST_OPEN: Final = 150  #: deliveries that are open
 _SLOW_S: Final = 4.5  #: an answer of the ERP that outlasts the lease
 
 #: What the ERP does to so much of what it is asked; on top of it come outages.
@@ -64,8 +67,8 @@ _READS: Final = ["changes", "load", "settle", "find"]
 _READ_SHARE: Final = 0.02
 
 _OWNER: Final = re.compile(r":(\d+):")
-_FENCED: Final = "is no longer ours"
-_LOCKED: Final = "database is locked"
+_FENCED: Final = re.compile("is no longer ours|is somebody else's by now")
+_LOCKED: Final = re.compile("database is locked")
 #: Everything still open but dead letters, and what waits for its order; timers turn for ever.
 _OPEN: Final = (
     "SELECT (SELECT count(*) FROM gateway_queueentry WHERE state <> 'dead' AND kind <> 'timer')"
@@ -85,6 +88,7 @@ class Options:
     size: Size
     seed: int
     mutant: str = ""
+    stalled_s: float = _STALLED_S
     keep: Path | None = None  #: where the journals of the run stay; None: of a red one only, in a folder that is named
 
 
@@ -124,9 +128,9 @@ class Soak:
         self._fired: Counter[str] = Counter()
         self._met: Counter[str] = Counter()
         self._counted_at, self._open_now = 0.0, 0
+        self._stood_still_s: defaultdict[str, float] = defaultdict(float)  #: the plan's clock, by why
         self._crashed_at = -_AWAY_S  #: monotonic: when the database did, the last time
         self._heal_at: list[tuple[float, Callable[[], None]]] = []
-        self._rss_after_start: dict[str, int] = {}
 
     def run(self) -> Report:
         """Raises HarnessError when the harness itself fails: that is no verdict."""
@@ -174,8 +178,9 @@ class Soak:
             "FAULTS_LEASE_S": str(LEASE_S),
             "GATEWAY_DATA_DIR": str(folder),
             "GATEWAY_ERP_POLL_S": "0.5",
-            "GATEWAY_POLL_S": "1",
-            "GATEWAY_POISON_AFTER": "12",  # kills, pauses and crashes are not the fault of the row they meet
+            "GATEWAY_POLL_S": "1" if self._o.broker == "none" else "2",
+            "GATEWAY_HANDS": str(_HANDS),
+            "GATEWAY_POISON_AFTER": "8",  # kills, pauses and crashes are not the fault of the row they meet
             "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
             # A call whose process was killed counts until its lease ends, and a process is killed every two seconds.
             "GATEWAY_ERP_CALLS_AT_ONCE": "8",
@@ -183,8 +188,6 @@ class Soak:
             "GATEWAY_LOG_LEVEL": "WARNING",
             "GATEWAY_LOG_FORMAT": "line",
         }
-        if self._o.on == "sqlite":
-            self._environment["GATEWAY_HANDS"] = str(_SQLITE_HANDS)
         self._launcher = self._launch()
         self._programs = self._gateway_programs()
         self._door = self._switchboard.proxy([program.port for program in self._programs if program.port])
@@ -216,8 +219,11 @@ class Soak:
                 timers,
             ]
         size = self._o.size
+        # The last of each is not killed.
         webs = [program(f"web-{number}", "web", "web", port=free_port()) for number in range(1, size.webs + 1)]
         workers = [program(f"worker-{number}", "worker", "worker") for number in range(1, size.workers + 1)]
+        for several in (webs, workers):
+            several[-1].spared = len(several) > 1
         return [*webs, *workers, timers]
 
     def _others(self) -> None:
@@ -314,7 +320,9 @@ class Soak:
             now = time.monotonic()
             standing = self._standing()
             overdue = bool(faults) and faults[0].at_s <= clock_s
-            if not overdue and not self._is_behind(standing):
+            if why := "a fault that waits for work" if overdue else self._behind(standing):
+                self._stood_still_s[why] += now - last
+            else:
                 clock_s += min(now - last, 0.25)
                 write_whole(self._folder / "clock", f"{clock_s:.3f}")
             last = now
@@ -336,20 +344,22 @@ class Soak:
                 break
             if progress != (standing["unpromised"], len(faults)):
                 moved, progress = now, (standing["unpromised"], len(faults))
-            if now - moved > _STALLED_S:
+            if now - moved > self._o.stalled_s:
                 self._say(f"  nothing moves any more: {standing}, {len(faults)} faults to come")
                 break
             time.sleep(_TICK_S)
         self._load_s = time.monotonic() - began
 
-    def _is_behind(self, standing: dict[str, Any]) -> bool:
-        """Whether more waits for the gateway than it should have at a time."""
+    def _behind(self, standing: dict[str, Any]) -> str:
+        """What waits for the gateway more than it should have at a time; empty: nothing does."""
         now = time.monotonic()
         if now > self._counted_at + 0.5:
             self._counted_at = now
             with suppress(HarnessError):
                 self._open_now = int(self._database.query(_OPEN)[0][0])
-        return int(standing["begun"]) > _MOST_BEGUN or self._open_now > _MOST_OPEN
+        if int(standing["begun"]) > _MOST_BEGUN:
+            return "senders without an answer"
+        return "open deliveries" if self._open_now > _MOST_OPEN else ""
 
     def _tend(self) -> None:
         """Wake what was paused long enough, start what has ended, mend what was cut long enough."""
@@ -361,6 +371,8 @@ class Soak:
                 if now - program.started_at < _AWAY_S and now - self._crashed_at < _AWAY_S:
                     # It began while its database was away and says so: whoever supervises it starts it again.
                     self._fired["start without a database"] += 1
+                elif code == poison.EXIT:
+                    self._met["deaths of poison"] += 1
                 else:
                     program.ends.append(code)
                 program.start()
@@ -395,9 +407,13 @@ class Soak:
         self._met[fault.kind] += met
         return True
 
-    def _target(self, roles: set[str], patient: bool, kinds: frozenset[str] = _EVERY) -> tuple[Program, bool] | None:
+    def _target(
+        self, roles: set[str], patient: bool, kinds: frozenset[str] = _EVERY, *, to_kill: bool = False
+    ) -> tuple[Program, bool] | None:
         """A running process of these roles, at best one that holds work, and whether it does; None: wait for one that does."""
-        able = [one for one in self._programs if one.role in roles and one.is_running and not one.paused_until]
+        able = [one for one in self._programs if one.role in roles and one.is_running and not self._sleeps(one)]
+        if to_kill:
+            able = [one for one in able if not one.spared]
         self._chance.shuffle(able)
         holders = self._holders(kinds)
         for program in able:
@@ -406,6 +422,11 @@ class Soak:
         # Who has just been started gets a chance to take something on first.
         settled = [one for one in able if time.monotonic() - one.started_at > _SETTLED_S]
         return None if patient or not settled else (settled[0], False)
+
+    @staticmethod
+    def _sleeps(program: Program) -> bool:
+        """Whether it is paused, or has just been, so that its late results are still to come: no fault may hide another."""
+        return bool(program.paused_until) or time.monotonic() - program.resumed_at < _AWAKE_S
 
     def _holders(self, kinds: frozenset[str] = _EVERY) -> set[int]:
         """Processes that hold a claim of these kinds at this moment."""
@@ -416,7 +437,7 @@ class Soak:
         return {int(found[1]) for owner in owners if (found := _OWNER.search(owner))}
 
     def _kill(self, patient: bool) -> bool | None:
-        if (found := self._target({"web", "worker", "up"}, patient)) is None:
+        if (found := self._target({"web", "worker", "up"}, patient, to_kill=True)) is None:
             return None
         program, _asked = found
         pid, answering = program.pid, self._door.waiting.get(program.port, 0) > 0
@@ -437,6 +458,7 @@ class Soak:
         met = program.pid in self._holders(_OUTSIDE)
         if patient and not met:
             program.resume()  # what it held was over before it stopped
+            program.resumed_at = 0.0
             return None
 
         def look() -> None:
@@ -446,6 +468,8 @@ class Soak:
         return met
 
     def _crash(self, patient: bool) -> bool | None:
+        if any(self._sleeps(program) for program in self._programs):
+            return None  # it would cut the line on which a late result is to come
         met = bool(self._holders()) or any(self._door.waiting.values())
         if patient and not met:
             return None
@@ -505,8 +529,7 @@ class Soak:
 
     def _note_memory(self) -> None:
         for program in self._programs:
-            now = program.rss_kb()
-            self._rss_after_start.setdefault(f"{program.name}#{program.starts}", now)
+            program.note_memory()
 
     # -- after the load
 
@@ -521,7 +544,7 @@ class Soak:
                 program.resume()
         began = moved = time.monotonic()
         empty, least = 0, 10**9
-        while time.monotonic() - moved < _STALLED_S:
+        while time.monotonic() - moved < self._o.stalled_s:
             self._tend()
             with suppress(HarnessError):
                 # Thrice in a row: between a commit and the next one's work there is nothing open for a moment.
@@ -551,10 +574,12 @@ class Soak:
             "answers other than asked for": _lines(folder / "odd_answers.jsonl"),
         }
         for program in self._programs:
-            program.rss_kb()
+            program.note_memory()
             left[f"exit code of {program.name}"] = abs(program.stop())
             left[f"{program.name} ended by itself"] = len(program.ends)
             left[f"{program.name} over {_MOST_RSS_MB} MB"] = int(program.peak_rss_kb > _MOST_RSS_MB * 1024)
+            if grown := program.growth(warm_s=_WARM_S, least_s=_LONG_LIFE_S):
+                left[f"{program.name} grew from {grown[0]} to {grown[1]} KB"] = int(grown[1] > grown[0] * _MOST_GROWTH)
         left["connections of processes that are gone"] = self._left_of(self._database.connections)
         left["database broken"] = int(self._database.check() != "ok")
         left["database is locked, in the logs"] = self._logged(_LOCKED)
@@ -606,6 +631,8 @@ class Soak:
             void.append(f"{messages} messages, {size.messages} are needed")
         if process_faults < size.least_process_faults:
             void.append(f"{process_faults} process faults met work, {size.least_process_faults} are needed")
+        if size.poison and not self._met["deaths of poison"]:
+            void.append("documents that kill their reader came, and killed nobody")
         if (met := erp_faults.total()) < size.least_erp_faults:
             void.append(f"{met} calls of the ERP went wrong, {size.least_erp_faults} are needed")
         if self._met["pause"] and not self._met["late results fenced off after a pause"]:
@@ -621,6 +648,7 @@ class Soak:
             "orders": len(plan.releases),
             "load_s": round(self._load_s, 1),
             "drain_s": round(self._drain_s, 1),
+            "clock_stood_still_s": {why: round(seconds, 1) for why, seconds in self._stood_still_s.items()},
             "fired": dict(self._fired),
             "met_work": dict(self._met),
             "process_faults_met_work": process_faults,
@@ -631,8 +659,14 @@ class Soak:
             "open_cases": dict(Counter(case["reason"] for case in evidence.rows["cases"])),
             "answers": self._standing().get("tries", {}),
             "accept_to_erp_s": _spread(_latencies(evidence)),
-            "cpu_s": {program.name: round(program.cpu_until_now_s(), 1) for program in self._all_programs()},
+            "cpu_s": {
+                **{program.name: round(program.cpu_until_now_s(), 1) for program in self._all_programs()},
+                "database": round(self._database.cpu_s(), 1),
+            },
             "rss_mb": {program.name: program.peak_rss_kb // 1024 for program in self._programs},
+            "rss_kb_warm_and_last": {
+                program.name: program.growth(warm_s=_WARM_S, least_s=_LONG_LIFE_S) for program in self._programs
+            },
             "load_average": round(os.getloadavg()[0], 2),
             "void": void,
         }
@@ -643,7 +677,7 @@ class Soak:
             yield from page
             after = page[-1]["id"]
 
-    def _logged(self, words: str) -> int:
+    def _logged(self, words: re.Pattern[str]) -> int:
         return sum(_count(program.log, words) for program in self._programs)
 
     def _clean_up(self, report: Report) -> None:
@@ -686,10 +720,10 @@ def _read_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def _count(log: Path, words: str) -> int:
+def _count(log: Path, words: re.Pattern[str]) -> int:
     """Lines of a log with these words; timers turn again anyway and do not count."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return sum(words in line and "timer" not in line for line in lines)
+    return sum("timer" not in line and words.search(line) is not None for line in lines)
 
 
 def _lines(file: Path) -> int:

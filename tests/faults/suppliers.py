@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.transports.as2 import independent, supplier
-from tests.faults import documents
+from tests.faults import documents, poison
+from tests.faults.plan import NO_DOCUMENTS
 from tests.faults.programs import write_whole
 
 OUR_AS2_NAME: Final = "SOAK-AS2"
@@ -465,6 +466,8 @@ def _x12(one: dict[str, Any], config: dict[str, Any]) -> tuple[bytes, str]:
     """What an AS2 message holds, and its file name."""
     if one["kind"] == "noise":
         return f"{one['number']}: this is no document, whatever it is announced as\r\n".encode(), "noise.edi"
+    if one["kind"] in NO_DOCUMENTS:
+        return poison.document(one["kind"]), "poison.edi"
     sender = config["suppliers"][one["supplier"]]["isa"]
     write = {"acknowledgment": documents.x12_acknowledgment, "ship_notice": documents.x12_ship_notice}[one["kind"]]
     return write(one["number"], sender=sender, control=one["control"]), f"{one['kind']}-{one['number']}.edi"

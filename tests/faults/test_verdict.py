@@ -237,6 +237,15 @@ def test_more_crashes_in_a_row_than_poison_may_have_are_noticed(evidence):
     assert broken(changed(evidence, "ends", ends)) == {"I9": ["crashed too often: 10"]}
 
 
+def test_what_is_buried_beside_a_document_that_kills_is_noticed_and_that_one_is_not(evidence):
+    case = {"id": 1, "reason": "poison", "delivery": 10, "document": None, "transmission": None}
+    dead = edited(edited(evidence, "deliveries", 10, state="dead"), "documents", 1, state="rejected")
+    buried = changed(dead, "cases", [case])
+    assert broken(buried)["I9"] == ["buried, though it kills nobody: 10"]
+    kills = replace(buried, promised=[{**evidence.promised[0], "kind": "kills"}, *evidence.promised[1:]])
+    assert "I9" not in broken(kills)
+
+
 def test_what_is_left_behind_is_named(evidence):
     assert broken(replace(evidence, left_behind={"idle in transaction": 2})) == {"I10": ["idle in transaction: 2"]}
 

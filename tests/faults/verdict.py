@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from tests.faults.plan import NO_DOCUMENTS
+
 Row = Mapping[str, Any]
 
 #: Each try ends with exactly one of these.
@@ -117,7 +119,7 @@ def effects_are_single(e: Evidence) -> Check:
     in_case = {case["document"] for case in e.rows["cases"]}
     excused = {(row["type"], row["number"]) for row in e.rows["documents"] if row["id"] in in_case}
     there = {(row["kind"], number) for row in e.effects for number in row["order_numbers"]}
-    wanted = {(line["kind"], line["number"]) for line in e.promised if line["kind"] != "noise"}
+    wanted = {(line["kind"], line["number"]) for line in e.promised if line["kind"] not in NO_DOCUMENTS}
     excuses = {(_ERP_KINDS.get(type, type), number.removeprefix("S-")) for type, number in excused}
     return Check(
         "I3",
@@ -266,6 +268,11 @@ def tries_are_limited(e: Evidence) -> Check:
             charged[event["delivery"]] += event["charged"] and event["name"] in {"delivery.retry", "delivery.in_doubt"}
     kinds = {row["id"]: row["kind"] for row in _work(e)}
     limits = e.rows["tries"]
+    deadly = {line["message_id"] for line in e.promised if line["kind"] in NO_DOCUMENTS}
+    poisonous = {row["id"] for row in e.rows["transmissions"] if row["message_id"] in deadly}
+    came = {row["id"]: row["transmission"] for row in e.rows["documents"]}
+    of = {row["id"]: row["transmission"] or came.get(row["document"]) for row in e.rows["deliveries"]}
+    buried = {case["delivery"] for case in e.rows["cases"] if case["reason"] == "poison"}
     return Check(
         "I9",
         "no delivery is tried more often than its schedule says, nor after its last crash",
@@ -276,6 +283,7 @@ def tries_are_limited(e: Evidence) -> Check:
                     "tried too often",
                     {id for id, count in charged.items() if id in kinds and count > limits.get(kinds[id], count)},
                 ),
+                *_listed("buried, though it kills nobody", {id for id in buried if of.get(id) not in poisonous}),
                 *_listed(
                     "crashed too often",
                     {id for id, count in worst.items() if id in kinds and count > e.rows["poison_after"]},
