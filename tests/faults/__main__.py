@@ -12,7 +12,6 @@ Without a word it runs the first three, on everything this machine has. Exit 0 g
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from tests.faults import brokers
 from tests.faults.databases import binaries
 from tests.faults.plan import CI, NIGHTLY, Size
 from tests.faults.programs import ROOT, HarnessError
@@ -97,12 +97,11 @@ def _parser() -> ArgumentParser:
 def _settings(asked: Namespace) -> Iterator[tuple[str, str]]:
     """Database and broker of each run; what is left out is said."""
     have_pg = binaries() is not None
-    brokered = "redis" if shutil.which("redis-server") else "amqp" if shutil.which("rabbitmqctl") else "none"
     for on in [asked.on] if asked.on else ["sqlite", "postgresql"]:
         if on == "postgresql" and not have_pg:
             sys.stdout.write("skipped: PostgreSQL, whose binaries are not here; name their folder with PGBIN\n")
             continue
-        broker = asked.broker or ("none" if on == "sqlite" else brokered)
+        broker = asked.broker or ("none" if on == "sqlite" else brokers.best())
         if on == "postgresql" and broker == "none" and not asked.broker:
             sys.stdout.write("no broker on this machine: workers find their work by looking for it\n")
         yield on, broker

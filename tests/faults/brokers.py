@@ -139,6 +139,15 @@ class RabbitMq:
         return asked.stdout
 
 
+def best() -> str:
+    """The one to take on this machine when nobody says: RabbitMQ before Redis before none."""
+    if is_listening(_RABBIT_PORT) and shutil.which("rabbitmqctl"):
+        asked = subprocess.run(["rabbitmqctl", "-q", "list_vhosts"], capture_output=True, timeout=60)
+        if not asked.returncode:  # we may ask it for a virtual host of our own
+            return "amqp"
+    return "redis" if shutil.which("redis-server") else "none"
+
+
 def make(name: str, folder: Path, switchboard: Switchboard) -> Broker:
     """Raises HarnessError when this machine has none of that name."""
     if name == "redis":
