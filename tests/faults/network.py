@@ -83,6 +83,7 @@ class Proxy:
         self._delay_s, self._chance, self._call = delay_s, chance, call
         self._mode = Mode.PASS
         self._writers: set[asyncio.StreamWriter] = set()
+        self._calls: set[asyncio.Task[None] | None] = set()  # asyncio itself lets go of a call whose line is closed
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
@@ -107,6 +108,8 @@ class Proxy:
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.calls += 1
+        call = asyncio.current_task()
+        self._calls.add(call)
         self._writers.add(writer)
         try:
             # Only the end of everything cancels a call; Python 3.11 prints a stack for a handler that ends cancelled.
@@ -114,6 +117,7 @@ class Proxy:
                 await self._serve(reader, writer)
         finally:
             self._writers.discard(writer)
+            self._calls.discard(call)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
