@@ -20,6 +20,7 @@ ELSEWHERE: Final = {
     "gateway.blob_upkeep": "removes what nothing names; cut off in test_blob_upkeep",
     "gateway.endpoints.as2_guard": "cases about strangers, one transaction each",
     "gateway.exception_queue": "what a person settles, one transaction each",
+    "gateway.models.orders": "a token a person enters, one transaction",
     "gateway.models.transmissions": "inside the transaction of whoever stores bytes",
     "gateway.pipeline.decide": "what a person decides, one transaction each",
     "gateway.pipeline.escalate": "looks again at its next turn; nothing of it leaves the database",
