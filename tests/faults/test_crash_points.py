@@ -22,6 +22,7 @@ ELSEWHERE: Final = {
     "gateway.exception_queue": "what a person settles, one transaction each",
     "gateway.models.orders": "a token a person enters, one transaction",
     "gateway.models.transmissions": "inside the transaction of whoever stores bytes",
+    "gateway.pipeline.closing": "one order, one transaction; the ERP is asked again at its next turn",
     "gateway.pipeline.decide": "what a person decides, one transaction each",
     "gateway.pipeline.escalate": "looks again at its next turn; nothing of it leaves the database",
     "gateway.timers": "makes rows that are missing, at each poll",
