@@ -422,9 +422,14 @@ def end_leases(is_gone: Callable[[str], bool]) -> int:
     A claim of a dead process would count as a call to its remote until then. The next claim counts the crash as ever, and a
     mistake about who is gone would only fence off a result. For the poll of a worker.
     """
-    held = QueueEntry.objects.filter(state=EntryState.SENDING, due_at__gt=Now())
-    gone = [owner for owner in held.values_list("owner", flat=True).distinct() if is_gone(owner)]
-    return held.filter(owner__in=gone).update(due_at=Now()) if gone else 0
+    with connection.cursor() as cursor:
+        # reviewed SQL: with the word in it, as the index of what is claimed has it; of a bound value no database knows that it fits
+        cursor.execute("SELECT DISTINCT owner FROM gateway_queueentry WHERE state = 'sending'")
+        gone = [owner for (owner,) in cursor.fetchall() if is_gone(owner)]
+    if not gone:
+        return 0
+    held = QueueEntry.objects.filter(state=EntryState.SENDING, due_at__gt=Now(), owner__in=gone)
+    return held.update(due_at=Now())
 
 
 # ----------------------------------------------------------------------------------------------------------------- ending
