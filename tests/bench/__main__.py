@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tests.bench import as2, as2_door, calibration, end_to_end, gateway, queue_claim, x12
+from tests.bench import as2, as2_door, calibration, end_to_end, gateway, growth, queue_claim, x12
 from tests.bench.measure import Bench, Void
 
 BENCHES: Final[dict[str, Bench]] = {
@@ -21,9 +21,10 @@ BENCHES: Final[dict[str, Bench]] = {
     **gateway.BENCHES,
     **end_to_end.benches(),
     **queue_claim.BENCHES,
+    **growth.BENCHES,
 }
 #: Starts of the names of benches that measure load.
-_LOAD: Final = ("as2.door", "as2.slow", "e2e.", "queue.")
+_LOAD: Final = ("as2.door", "as2.slow", "e2e.", "queue.", "growth.")
 
 
 def lines(prefix: str, benches: Mapping[str, Bench]) -> Iterator[str]:
