@@ -331,6 +331,14 @@ CELERY_TIMEZONE = "UTC"
 # -- durable work
 #: How long a claimed row belongs to its worker; longer than any time-out of a transport or an ERP.
 LEASE = timedelta(seconds=_number("GATEWAY_LEASE_S", 120, least=5))
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql" and PREPARE:
+    # Who is stopped, or hangs, in the middle of a transaction keeps rows that others wait for: after this PostgreSQL ends it.
+    DATABASES["default"]["OPTIONS"]["options"] = " ".join(
+        [
+            DATABASES["default"]["OPTIONS"].get("options", ""),
+            f"-c idle_in_transaction_session_timeout={2 * int(LEASE.total_seconds())}s",
+        ]
+    ).strip()
 #: Every worker looks for due rows this often by itself, whatever became of the broker.
 POLL_S = _number("GATEWAY_POLL_S", 5, least=0.1)
 #: Threads of one worker process that do the work.

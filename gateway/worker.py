@@ -104,7 +104,7 @@ class Worker:
         threads = [thread for thread in (*self._hands, self._poll) if thread.ident is not None]
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        busy = [thread.name for thread in threads if thread.is_alive()]
+        busy = [thread.name for thread in (*threads, *self._hung) if thread.is_alive()]
         if busy:
             log.warning("still under way after %g s, found again by their leases: %s", within_s, ", ".join(busy))
         self._seal()

@@ -495,3 +495,18 @@ def test_due_kinds_names_the_queues_that_have_work():
     assert outbox.due_kinds() == [DeliveryKind.APPLY]
     claimed()
     assert outbox.due_kinds() == []
+
+
+def test_who_stands_still_in_a_transaction_is_ended_after_two_leases():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no server that could")
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("4min",)
+        cursor.execute("SET idle_in_transaction_session_timeout = '50ms'")
+    with pytest.raises(DatabaseError), transaction.atomic():
+        queued("k")
+        threading.Event().wait(0.5)
+        queued("l")
+    connection.close()
+    assert not Delivery.objects.exists()
