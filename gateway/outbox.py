@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -123,7 +125,7 @@ def enqueue(
     if not statements.insert(delivery, unless="key"):
         return Delivery.objects.get(key=key)
     _open([delivery], [lanes])
-    wake_on_commit(kind)
+    _go_on_or_ring(kind, [delivery])
     return delivery
 
 
@@ -147,7 +149,7 @@ def enqueue_all(kind: DeliveryKind, work: Sequence[Work]) -> None:
     )
     if fresh:
         _open(fresh, [lanes[delivery.key] for delivery in fresh])
-        wake_on_commit(kind)
+        _go_on_or_ring(kind, fresh)
 
 
 #: Due at once are the first two of a lane: the second is next, and nobody need wake it. Whoever stands farther back waits until
@@ -209,6 +211,59 @@ def wake_on_commit(queue: str) -> None:
     transaction.on_commit(ring, robust=True)
 
 
+# --------------------------------------------------------------------------------------------------------------- going on
+class Hand:
+    """Somebody who is at work and would do the next step of it as well; made by ``going_on``."""
+
+    def __init__(self, owner: str, kinds: Collection[DeliveryKind], is_willing: Callable[[], bool]) -> None:
+        self._owner, self._kinds, self._is_willing = owner, kinds, is_willing
+        self._asked = False
+        self._taken: tuple[DeliveryKind, tuple[int, int, int, int, bool]] | None = None
+
+    def takes(self, delivery: Delivery) -> bool:
+        """Claim a delivery that has just come in, in its transaction, if it is claimable and this hand is free for it."""
+        kind = DeliveryKind(delivery.kind)
+        if self._asked or kind not in self._kinds or not self._is_willing():
+            return False
+        taken = _take(kind, self._owner, only=delivery.pk)
+        if taken is None:
+            return False
+        self._asked = True  # even if it is rolled back: one step, one next step
+        transaction.on_commit(lambda: setattr(self, "_taken", (kind, taken)))
+        return True
+
+    def claim(self) -> Claim | None:
+        """What it goes on with; None: nothing."""
+        if self._taken is None:
+            return None
+        kind, (pk, token, attempts, _, doubtful) = self._taken
+        [delivery] = _READ[kind].all(pk=pk)
+        return Claim(delivery, token, bool(doubtful), attempts, self._owner, timezone.now())
+
+
+@contextmanager
+def going_on(owner: str, kinds: Collection[DeliveryKind], is_willing: Callable[[], bool]) -> Iterator[Hand]:
+    """Within, the first delivery of these kinds that this thread enqueues, and that nothing holds up, is claimed by the
+    transaction it comes in with: nobody has to be rung for, and it is begun at once by who knows of it.
+
+    It is a claim like any other: counted, leased and fenced, and found by its lease should its hand die.
+    """
+    _hands.hand = hand = Hand(owner, kinds, is_willing)
+    try:
+        yield hand
+    finally:
+        _hands.hand = None
+
+
+_hands: Final = threading.local()
+
+
+def _go_on_or_ring(kind: DeliveryKind, deliveries: Sequence[Delivery]) -> None:
+    hand: Hand | None = getattr(_hands, "hand", None)
+    if hand is None or len(deliveries) > 1 or not hand.takes(deliveries[0]):
+        wake_on_commit(kind)
+
+
 # --------------------------------------------------------------------------------------------------------------- claiming
 #: An entry with an older one in a lane of its own. By the first of the lane, which is one look at an index; as a join it is one
 #: of a lane with itself to some planners.
@@ -239,6 +294,7 @@ _ANY_REMOTE: Final = """entry.remote NOT IN (
         WHERE busy.remote <> '' AND busy.state = 'sending' AND busy.due_at > {now}
         GROUP BY busy.remote HAVING count(*) >= %(at_once)s)"""
 _THIS_REMOTE: Final = "entry.remote = %(remote)s"
+_THIS_ONE: Final = "entry.delivery_id = %(only)s"
 _DUE: Final = "entry.due_at <= {now}"
 #: A probe may be one that was set aside.
 _DUE_OR_ASIDE: Final = "entry.due_at IS NOT NULL AND (entry.due_at <= {now} OR entry.waits)"
@@ -318,15 +374,20 @@ def _claim(kind: DeliveryKind, owner: str, remote: str = "") -> Claim | None:
             _bury(claimed, why, reason="poison")
 
 
-def _take(kind: DeliveryKind, owner: str, remote: str) -> tuple[int, int, int, int, bool] | None:
+def _take(
+    kind: DeliveryKind, owner: str, remote: str = "", only: int | None = None
+) -> tuple[int, int, int, int, bool] | None:
     dialect = _CLOCK[connection.vendor]
     due, where = (_DUE_OR_ASIDE, _THIS_REMOTE) if remote else (_DUE, _ANY_REMOTE)
+    if only is not None:
+        where = f"{where} AND {_THIS_ONE}"
     statement = _CLAIM.format(**dialect, due=due.format(**dialect), remote=where.format(**dialect), behind=_BEHIND)
     at_once = settings.ERP_CALLS_AT_ONCE if kind == DeliveryKind.ERP else settings.SENDS_AT_ONCE
     given: dict[str, Any] = {
         "kind": kind,
         "owner": owner[:100],
         "remote": remote,
+        "only": only,
         "at_once": at_once,
         "lease_s": settings.LEASE.total_seconds(),
     }
