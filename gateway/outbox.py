@@ -710,6 +710,11 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
 _WAKE: Final = """
 UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN ({first})
 """
+#: Which lanes it was in, and whether anybody else is.
+_LEAVE: Final = """
+DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key, EXISTS (
+    SELECT 1 FROM gateway_queuelane other WHERE other.key = gateway_queuelane.key AND other.entry_id <> gateway_queuelane.entry_id)
+"""
 _OURS: Final = " AND token = %s AND state = 'sending'"
 _FIRST: Final = "(SELECT min(entry_id) FROM gateway_queuelane WHERE key = %s)"
 
@@ -730,18 +735,19 @@ def _over(
     """
     with connection.cursor() as cursor:
         # reviewed SQL: one statement instead of two, for every delivery there is; values are bound
-        cursor.execute("DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key", [delivery.pk])
-        keys = [key for (key,) in cursor.fetchall()]
+        cursor.execute(_LEAVE, [delivery.pk])
+        freed = [key for key, has_others in cursor.fetchall() if has_others]
         ours, values = (_OURS, [claimed.token]) if claimed else ("", [])
         # reviewed SQL: as above
         cursor.execute(f"DELETE FROM gateway_queueentry WHERE delivery_id = %s{ours}", [delivery.pk, *values])  # noqa: S608
         if not cursor.rowcount:
             raise Fenced(f"{delivery} is somebody else's by now")
-        if keys:
+        if freed:
             # reviewed SQL: the first of a lane is one look at an index, and not a count of the lane; values are bound
-            cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], first=", ".join([_FIRST] * len(keys))), keys)
+            cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], first=", ".join([_FIRST] * len(freed))), freed)
     states.advance(delivery, to, actor=actor, note=note, finished_at=timezone.now(), **also)
-    wake_on_commit(delivery.kind)
+    if freed or remote_of(delivery):  # what stood behind it in a lane, or waited for one call less to its remote
+        wake_on_commit(delivery.kind)
 
 
 def _from_now(span: timedelta) -> ExpressionWrapper[CombinedExpression]:

@@ -208,8 +208,18 @@ class Worker:
         elif claim.crashes:
             self._handle_alone(claim)
         else:
-            with self._at(claim):
-                relay.handle(claim, now=timezone.now())
+            self._handle(claim, owner)
+
+    def _handle(self, claim: outbox.Claim, owner: str) -> None:
+        """And the steps that follow from it, each a claim of its own, as long as this hand may go on."""
+        step: outbox.Claim | None = claim
+        while step is not None:
+            with self._at(step), outbox.going_on(owner, self._kinds, self._may_go_on) as hand:
+                relay.handle(step, now=timezone.now())
+            step = hand.claim()
+
+    def _may_go_on(self) -> bool:
+        return not (self._ending.is_set() or self._alone or threading.current_thread() in self._hung)
 
     def _claim(self, kind: DeliveryKind, owner: str) -> outbox.Claim | None:
         wary = time.monotonic() < self._wary_until

@@ -144,17 +144,17 @@ def _read(where: Mapping[str, str | int | bool], now: datetime | None) -> Profil
     # surrogate pair, and PostgreSQL refuses to be asked for one.
     if any(isinstance(value, str) and not value.isprintable() for value in where.values()):
         return None
-    rows = TradingPartner.objects.filter(**where)
-    partner = rows.select_related(
-        "x12__own_identity", "as2__own_identity", "as2__http_password", "as2__proxy_password", "ack"
-    ).first()
+    # In steps: all in one statement is a join of a dozen tables, and PostgreSQL thinks longer about that than it reads.
+    pk = where.get("pk") or TradingPartner.objects.filter(**where).values_list("pk", flat=True).first()
+    partner = TradingPartner.objects.select_related("x12__own_identity", "ack").filter(pk=pk).first() if pk else None
     return None if partner is None else _profile(partner, now or timezone.now())
 
 
 def _profile(partner: TradingPartner, now: datetime) -> Profile:
     x12: models.X12Terms | None = getattr(partner, "x12", None)
     ack: models.AckTerms | None = getattr(partner, "ack", None)
-    as2: models.As2Link | None = getattr(partner, "as2", None)
+    links = models.As2Link.objects.select_related("own_identity", "http_password", "proxy_password")
+    as2 = links.filter(partner=partner).first()
     return Profile(
         id=partner.pk,
         code=partner.code,

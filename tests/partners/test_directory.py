@@ -450,7 +450,7 @@ def test_our_client_certificate_rolls_over_on_its_day(linked, plant):
     assert [ref and ref.fingerprint for ref in presented] == [old.fingerprint, new.fingerprint]
 
 
-def test_a_profile_takes_four_queries_however_much_it_holds(
+def test_a_profile_takes_six_queries_however_much_it_holds(
     linked, plant, django_assert_num_queries: DjangoAssertNumQueries
 ):
     for name in ("plant", "plant-new"):
@@ -461,7 +461,7 @@ def test_a_profile_takes_four_queries_however_much_it_holds(
     As2Link.objects.get().keep_password(HttpPassword, "secret")
     As2Link.objects.get().keep_password(ProxyPassword, "secret")
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(6):
         directory.by_as2_pair("PLANT-AS2", "Acme AS2", now=NOW)
 
 
@@ -515,9 +515,9 @@ def test_a_revoked_key_names_nobody_from_the_next_call_on(acme):
 def test_the_last_use_of_a_key_is_written_once_a_minute(acme, django_assert_num_queries: DjangoAssertNumQueries):
     key, secret = ApiKey.issue(acme, ApiEnvironment.LIVE)
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         directory.by_api_key(secret, now=NOW)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         directory.by_api_key(secret, now=NOW + timedelta(seconds=59))
     key.refresh_from_db()
     assert key.last_used_at == NOW
