@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -409,6 +410,79 @@ def test_a_timers_next_turn_is_no_attempt_and_no_event():
     assert (row.state, row.attempts, row.token) == ("pending", 0, 5)
     assert Delivery.objects.get().last_error == "the ERP is away"
     assert not Event.objects.exists()
+
+
+APPLY_ONLY = frozenset({DeliveryKind.APPLY})
+
+
+def rung_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    heard: list[str] = []
+    monkeypatch.setattr(outbox, "_listeners", [heard.append])
+    return heard
+
+
+def test_a_hand_goes_on_with_what_it_makes_due_and_nobody_is_rung_for(monkeypatch):
+    heard = rung_for(monkeypatch)
+    with outbox.going_on("one", APPLY_ONLY, lambda: True) as hand, transaction.atomic():
+        queued("next")
+        assert hand.claim() is None  # not before it is committed
+    step = hand.claim()
+    assert step is not None
+    assert (step.delivery.key, step.token, step.attempts, step.doubtful, step.owner) == ("next", 1, 1, False, "one")
+    assert heard == []
+    assert outbox.claim(DeliveryKind.APPLY, "two") is None
+    outbox.finish(step)
+    assert not QueueEntry.objects.exists()
+
+
+def test_it_goes_on_with_one_thing_and_rings_for_the_others(monkeypatch):
+    heard = rung_for(monkeypatch)
+    with outbox.going_on("one", APPLY_ONLY, lambda: True) as hand:
+        queued("next")
+        queued("another")
+        with transaction.atomic():
+            outbox.enqueue(DeliveryKind.TRANSLATE, "of another kind")
+    assert heard == ["apply", "translate"]
+    assert getattr(hand.claim(), "delivery", None) == Delivery.objects.get(key="next")
+    assert claimed("two").delivery.key == "another"
+
+
+def test_it_goes_on_with_nothing_that_was_rolled_back():
+    with outbox.going_on("one", APPLY_ONLY, lambda: True) as hand, suppress(InterruptedError), transaction.atomic():
+        queued("next")
+        raise InterruptedError
+    assert hand.claim() is None
+    assert not QueueEntry.objects.exists()
+
+
+@pytest.mark.parametrize("why", ["not willing", "a lane with another before it", "no hand"])
+def test_what_nobody_goes_on_with_is_due_for_everybody(why, monkeypatch):
+    queued("before", "lane")
+    heard = rung_for(monkeypatch)
+    with outbox.going_on("one", APPLY_ONLY, lambda: why != "not willing") as hand:
+        if why != "no hand":
+            queued("next", "lane" if why != "not willing" else "")
+    if why == "no hand":
+        queued("next")
+    assert hand.claim() is None
+    assert heard == ["apply"]
+    assert Delivery.objects.get(key="next").standing == "pending"
+
+
+def test_a_remote_that_is_left_alone_is_nothing_to_go_on_with():
+    left_alone("erp:7", minutes=5)
+    ErpConnection.objects.create(pk=7, code="ERP7", base_url="https://erp.example")
+    with outbox.going_on("one", {DeliveryKind.ERP}, lambda: True) as hand, transaction.atomic():
+        outbox.enqueue(DeliveryKind.ERP, "next", erp=ErpConnection.objects.get())
+    assert hand.claim() is None
+
+
+def test_a_hand_that_dies_before_it_goes_on_is_a_crash_like_any_other():
+    with outbox.going_on("one", APPLY_ONLY, lambda: True):
+        queued("next")
+    lease_runs_out()
+    step = claimed("two")
+    assert (step.token, step.attempts, step.doubtful, step.crashes) == (2, 2, True, 1)
 
 
 def left_alone(remote: str, *, minutes: float) -> None:

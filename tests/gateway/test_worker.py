@@ -126,6 +126,24 @@ def test_what_was_begun_is_ended_before_new_work_begins(worker, consumers):
     assert consumers.began == ["first", "to the ERP", "checked", "new"]
 
 
+def test_a_hand_goes_on_with_the_step_that_follows(worker, consumers, monkeypatch):
+    steps: list[tuple[str, int]] = []
+
+    def handle(claim: outbox.Claim, *, now: object) -> None:
+        steps.append((claim.delivery.key, threading.get_ident()))
+        with transaction.atomic():
+            if claim.delivery.kind == DeliveryKind.TRANSLATE:
+                outbox.enqueue(DeliveryKind.APPLY, "apply")
+            outbox.finish(claim)
+
+    monkeypatch.setattr(relay, "handle", handle)
+    worker(hands=3)
+    enqueue("translate")
+    until(lambda: len(steps) == 2, "both steps done")
+    assert [key for key, _ in steps] == ["translate", "apply"]
+    assert len({hand for _, hand in steps}) == 1
+
+
 def test_a_queue_that_waited_for_long_goes_first(worker, consumers, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE_S", 0.0)
     consumers.gate.clear()
