@@ -710,10 +710,10 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
 _WAKE: Final = """
 UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN ({first})
 """
-#: Which lanes it was in, and whether anybody else is.
+#: Which lanes it was in, and whether anybody stands behind it there: a look at the end of the lane.
 _LEAVE: Final = """
-DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key, EXISTS (
-    SELECT 1 FROM gateway_queuelane other WHERE other.key = gateway_queuelane.key AND other.entry_id <> gateway_queuelane.entry_id)
+DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key, entry_id < (
+    SELECT max(other.entry_id) FROM gateway_queuelane other WHERE other.key = gateway_queuelane.key)
 """
 _OURS: Final = " AND token = %s AND state = 'sending'"
 _FIRST: Final = "(SELECT min(entry_id) FROM gateway_queuelane WHERE key = %s)"
@@ -736,7 +736,7 @@ def _over(
     with connection.cursor() as cursor:
         # reviewed SQL: one statement instead of two, for every delivery there is; values are bound
         cursor.execute(_LEAVE, [delivery.pk])
-        freed = [key for key, has_others in cursor.fetchall() if has_others]
+        freed = [key for key, has_more in cursor.fetchall() if has_more]
         ours, values = (_OURS, [claimed.token]) if claimed else ("", [])
         # reviewed SQL: as above
         cursor.execute(f"DELETE FROM gateway_queueentry WHERE delivery_id = %s{ours}", [delivery.pk, *values])  # noqa: S608
