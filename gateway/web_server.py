@@ -171,6 +171,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     def _turn_away(self) -> None:
         self.error = NoRoom("Too much is being sent to us at the moment. Send it again.")
         self.completed = True
+        self.close()  # at once, before it is answered: the next sender needs the room
 
     def close(self) -> None:
         _ROOM.give_back(self._held)
