@@ -32,6 +32,8 @@ _ARCHIVING: Final = timedelta(minutes=20)
 _SOON: Final = timedelta(minutes=1)
 #: The ERPs are asked for the next page of what they have closed no longer than this.
 _CLOSING: Final = timedelta(minutes=20)
+#: One that could not be asked to the end is asked again after this.
+_UNASKED: Final = timedelta(hours=1)
 #: The turn of a timer this release does not know, because a newer one made it, is looked at again after this.
 _UNKNOWN: Final = timedelta(minutes=1)
 
@@ -135,10 +137,13 @@ def _archive(now: datetime) -> timedelta | None:
     return _SOON if archives.run(now, at_most=_ARCHIVING).more else None
 
 
-def _close_orders(now: datetime) -> None:
+def _close_orders(now: datetime) -> timedelta | None:
     until = time.monotonic() + _CLOSING.total_seconds()
-    for connection in ErpConnection.objects.filter(active=True, blocked_reason="").order_by("pk"):
+    asked = [
         closing.ask(connection, now=now, is_over=lambda: time.monotonic() > until)
+        for connection in ErpConnection.objects.filter(active=True, blocked_reason="").order_by("pk")
+    ]
+    return _UNASKED if None in asked else None  # an ERP may be away at the same hour every night
 
 
 def _collect(now: datetime) -> None:

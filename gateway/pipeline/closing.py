@@ -33,31 +33,32 @@ def by_hand(order: Order, to: OrderState, *, actor: str, now: datetime) -> bool:
     return _move(order, OrderState.OPEN if to is OrderState.CLOSED else OrderState.CLOSED, to, now, actor=actor)
 
 
-def ask(connection: ErpConnection, *, now: datetime, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Close what one ERP has closed, and open what it has opened again; returns how many orders that were.
-
-    An ERP that is left alone is asked at the next turn.
+def ask(connection: ErpConnection, *, now: datetime, is_over: Callable[[], bool] = lambda: False) -> int | None:
+    """Close what one ERP has closed, and open what it has opened again.
 
     Args:
         is_over: asked before each page; when it says so the rest is left to the next turn.
+
+    Returns:
+        How many orders that were; None when it could not be asked to the end.
     """
     moved = 0
     try:
         port = release.port_of(connection)
         for page in count():
             if is_over() or not breakers.may_call(breakers.erp(connection.pk)):
-                log.warning("erp=%s not asked what is closed beyond page %d", connection.code, page)
-                break
+                log.warning("erp=%s not asked what is closed from page %d on", connection.code, page)
+                return None
             with erp_calls.watched(connection.pk):
                 facts = port.snapshot(page)
             if not facts:
-                break
+                return moved
             moved += _follow(connection, facts, now)
     except AuthFailed as refused:
         release.block(connection, str(refused), since=now)
     except ErpError as error:
         log.warning("erp=%s not asked what is closed: %s", connection.code, error)
-    return moved
+    return None
 
 
 def _follow(connection: ErpConnection, facts: Sequence[OrderFact], now: datetime) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from gateway import archives, audit, breakers
+from gateway import archives, audit, breakers, timers
 from gateway.erp.port import OrderFact
 from gateway.models import Document, Event, ExceptionCase, Order, OrderState
 from gateway.pipeline import closing, escalate, release
@@ -38,7 +39,7 @@ def state() -> str:
     return Order.objects.get().state
 
 
-def closed_in_the_erp(erp, connection, order) -> int:
+def closed_in_the_erp(erp, connection, order) -> int | None:
     erp.close_order(order)
     return closing.ask(connection, now=timezone.now())
 
@@ -137,15 +138,24 @@ def test_an_erp_that_does_not_say_closes_nothing_and_is_asked_no_more_than_it_be
     erp.close_order(order)
     erp.misbehave("down", routes=["snapshot"], count=None)
     for _ in range(breakers.IN_A_ROW + 2):
-        assert closing.ask(connection, now=timezone.now()) == 0
+        assert closing.ask(connection, now=timezone.now()) is None
     assert state() == "open"
     assert not breakers.may_call(breakers.erp(connection.pk))
+
+
+def test_an_erp_that_was_away_is_asked_again_within_the_hour(erp, connection, order):
+    erp.close_order(order)
+    erp.misbehave("down", routes=["snapshot"])
+    turn = timers.TIMERS["closed_orders"].turn
+    assert turn(timezone.now()) == timedelta(hours=1)
+    assert turn(timezone.now()) is None
+    assert state() == "closed"
 
 
 def test_a_turn_whose_time_is_up_asks_for_no_other_page(connection, order, monkeypatch):
     row, left = Order.objects.get(), [False, True]
     with_facts(monkeypatch, [fact(row, is_open=True)], [fact(row, is_open=False)])
-    assert closing.ask(connection, now=timezone.now(), is_over=lambda: left.pop(0)) == 0
+    assert closing.ask(connection, now=timezone.now(), is_over=lambda: left.pop(0)) is None
 
 
 def fact(order, *, is_open: bool, company: str = "") -> OrderFact:
