@@ -17,6 +17,7 @@ import pytest
 from django.db import DataError, OperationalError
 
 from gateway import logs, metrics
+from tests.prepared import Prepared
 
 PRICE = "7341.99"
 
@@ -185,7 +186,9 @@ def test_what_libraries_write_below_a_warning_no_setting_lets_through() -> None:
 def test_the_form_can_be_chosen_and_a_wrong_one_stops_the_start() -> None:
     said = output("import logging; logging.getLogger('gateway').info('here')", GATEWAY_LOG_FORMAT="line")
     assert said[0].endswith(" INFO gateway here")
-    ended = started("", GATEWAY_LOG_FORMAT="xml")
+    command = [sys.executable, "-c", "import gateway.settings"]
+    environment = {**os.environ, "GATEWAY_LOG_FORMAT": "xml"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode != 0
     assert "GATEWAY_LOG_FORMAT is 'xml'; say json or line." in ended.stderr
 
@@ -195,15 +198,10 @@ def lost() -> float:
 
 
 def output(code: str, **environment: str) -> list[str]:
-    ended = started(code, **environment)
+    with Prepared({**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", **environment}) as started:
+        ended = started.run("-c", code)
     assert ended.returncode == 0, ended.stderr
     return ended.stderr.splitlines()
-
-
-def started(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", **environment}
-    command = [sys.executable, "-c", f"import django; django.setup(); {code}"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_ids_keep_numbers_and_clean_the_rest() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import Any
 
+from tests.prepared import Prepared
+
 COLLECTED = """
-import json, django
-django.setup()
+import json
 from django.test import Client
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -36,12 +35,8 @@ print(json.dumps([json.loads(span.to_json()) for span in kept.get_finished_spans
 
 
 def spans(**environment: str) -> list[dict[str, Any]]:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", **environment}
-    ended = subprocess.run(
-        [sys.executable, "-c", COLLECTED], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    found: list[dict[str, Any]] = json.loads(ended.stdout)
+    with Prepared({**os.environ, "DJANGO_SETTINGS_MODULE": "gateway.settings", **environment}) as started:
+        found: list[dict[str, Any]] = json.loads(started.printed("-c", COLLECTED))
     return found
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,9 +21,9 @@ from gateway.transports.as2.names import quoted
 from gateway.transports.as2.supplier import Journal
 from gateway.transports.http import HttpAnswer, post
 from partners.profiles import As2Terms, HttpTerms
+from tests import prepared
+from tests.acceptance.world import until
 from tests.gateway.as2.conftest import EDI, Link
-
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass
@@ -107,23 +105,24 @@ def running(link: Link, gateway_port: int, pem_folder: Path, folder: Path, **fur
             }
         )
     )
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "as2_supplier", "--config", str(configuration)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    output, errors = folder / "stdout.txt", folder / "stderr.txt"
+    output.write_text("")
+    process = prepared.here().begin(
+        "manage.py", "as2_supplier", "--config", str(configuration), log=output, errors=errors
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("supplier boltco listens on http://127.0.0.1:"), process.communicate(timeout=10)
+
+    def first_line() -> str:
+        line, end, _ = output.read_text().partition("\n")
+        return line if end else ""
+
+    line = until(first_line, "a supplier that listens", otherwise=errors.read_text)
+    assert line.startswith("supplier boltco listens on http://127.0.0.1:"), line
     address = line.split()[-1].removesuffix("/as2")
     try:
         yield Running(address, folder, replace(link.buyer, url=f"{address}/as2"))
     finally:
         process.terminate()
-        output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output, errors) == (0, "", "")
+        assert (process.wait(), output.read_text(), errors.read_text()) == (0, f"{line}\n", "")
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +267,7 @@ def test_nonsense_gets_a_plain_answer(supplier: Running, path, headers, status):
 def test_a_broken_configuration_ends_with_one_sentence(tmp_path: Path):
     file = tmp_path / "broken.json"
     file.write_text('{"as2_name": "boltco"}')
-    done = subprocess.run(
-        [sys.executable, "manage.py", "as2_supplier", "--config", str(file)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = prepared.here().run("manage.py", "as2_supplier", "--config", str(file))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"CommandError: {file}: peer_as2_name must be a text\n"
 

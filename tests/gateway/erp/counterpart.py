@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import select
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,9 @@ import httpx
 from edi_maps import canonical
 from edi_maps.canonical import CanonicalRecord
 from gateway.erp import ErpEndpoint
+from tests import prepared
+from tests.acceptance.world import until
 from tests.gateway.erp.contract import Placed
-
-ROOT = Path(__file__).parents[3]
-START_LIMIT_S = 60  # a loaded machine; a healthy start takes under one
 
 
 class ReferenceProcess:
@@ -27,9 +23,10 @@ class ReferenceProcess:
     def __init__(self, folder: Path) -> None:
         self.database = folder / "erp.sqlite3"
         self.complaints = folder / "stderr.txt"
+        self._output = folder / "stdout.txt"
         self.port = 0
         self._numbers = count(1)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: prepared.Program | None = None
         self._admin = httpx.Client(trust_env=False)
 
     @property
@@ -41,34 +38,25 @@ class ReferenceProcess:
         return self.database.with_name("erp.sqlite3.token").read_text()
 
     def start(self, *arguments: str) -> None:
-        command = [
-            sys.executable,
-            "manage.py",
-            "reference_erp",
-            "--database",
-            str(self.database),
-            "--port",
-            str(self.port),
-        ]
-        with self.complaints.open("a") as complaints:
-            self._process = subprocess.Popen(
-                [*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True
-            )
-        assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], START_LIMIT_S)[0], (
-            "the reference ERP did not start in time"
+        self.complaints.touch()
+        self._output.write_text("")
+        where = ("--database", str(self.database), "--port", str(self.port))
+        self._process = prepared.here().begin(
+            "manage.py", "reference_erp", *where, *arguments, log=self._output, errors=self.complaints
         )
-        line = self._process.stdout.readline()
+        line = until(self._first_line, "the reference ERP listening", otherwise=self.complaints.read_text)
         assert "listening" in line, self.complaints.read_text()
         self.port = int(line.rsplit(":", 1)[1])
+
+    def _first_line(self) -> str:
+        line, end, _ = self._output.read_text().partition("\n")
+        return line if end else ""
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is closed."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
             self._process = None
 
     def close(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from django.core.management import CommandError, call_command
 
 from gateway.erp.reference.ledger import Ledger
 from gateway.erp.reference.problems import Problem
-from tests.gateway.erp.counterpart import ROOT, ReferenceProcess, order_record
+from tests import prepared
+from tests.gateway.erp.counterpart import ReferenceProcess, order_record
 
 
 @pytest.fixture
@@ -286,8 +285,9 @@ def test_arguments_that_cannot_work_are_refused_in_words(tmp_path, monkeypatch, 
 
 def test_a_port_that_is_taken_is_said_in_one_line(reference_erp, tmp_path):
     port = str(reference_erp.port)
-    command = [sys.executable, "manage.py", "reference_erp", "--database", str(tmp_path / "e.sqlite3"), "--port", port]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = prepared.here().run(
+        "manage.py", "reference_erp", "--database", str(tmp_path / "e.sqlite3"), "--port", port
+    )
     assert result.returncode == 1
     assert result.stderr.startswith("CommandError: ")
     assert "Address already in use" in result.stderr
