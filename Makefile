@@ -43,8 +43,9 @@ audit: env
 demo: env
 	@$(BIN)/python manage.py demo $(ARGS)
 
+# Whoever wants no bytecode in the tree pays for it three times: each process of the suite would compile it, and rewrite all asserts.
 test: env
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: env
 	@$(BIN)/ruff format --check .

@@ -5,19 +5,44 @@ What chance finds is looked for by ``tests.fuzz``. Lines of the log are written 
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import SimpleTestCase, override_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import migrated
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is there before the first test stays until the last: the collector of garbage does not pass over it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what -m leaves out is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark who asks the suite's database: whoever asks for it, or has its programs ask it; others are not let near it."""
+    for item in items:
+        asks = item.get_closest_marker("django_db") or not {"db", "transactional_db", "django_db_setup"}.isdisjoint(
+            getattr(item, "fixturenames", ())
+        )
+        if asks or issubclass(getattr(item, "cls", None) or object, SimpleTestCase):
+            item.add_marker("database")
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +63,13 @@ def django_db_setup(
         yield
         return
     with django_db_blocker.unblock(), migrated.kept(tmp_path_factory.mktemp("migrated")), django_db_blocker.block():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_are_hashed_at_no_cost() -> Iterator[None]:
+    """Of staff, in this process. A good hash takes a fifth of a second, and is Django's own."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
 
 

@@ -112,7 +112,9 @@ def test_a_repeat_whose_answer_is_lost_is_told_to_come_again_and_not_something_e
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where bodies on their way in are, beyond what is held in memory."""
-    with small_disk(tmp_path / "disk", 2**20) as folder:
+    with small_disk(
+        tmp_path / "disk", 2**21
+    ) as folder:  # two of the bodies fit: one is forgotten a moment after its answer
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
         yield folder
 
