@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from collections.abc import Generator, Iterator
 
 import hypothesis
@@ -52,11 +53,22 @@ def database_outside() -> object:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb(
+    django_db_keepdb: bool, django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory
+) -> bool:
+    """Whether there is a database already: of several processes the first one makes it, the others have copies."""
+    among_others = "PYTEST_XDIST_WORKER" in os.environ
+    return django_db_keepdb or (among_others and migrated.begun(tmp_path_factory.getbasetemp().parent))
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(
     database_outside: object,
+    django_db_keepdb: bool,
     django_db_setup: None,
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[None]:
     """The suite's own database, and a copy of it; neither is made where no test of this run asks the database."""
     if connection.settings_dict["NAME"] == database_outside:
@@ -64,12 +76,16 @@ def django_db_setup(
         return
     with django_db_blocker.unblock(), migrated.kept(tmp_path_factory.mktemp("migrated")), django_db_blocker.block():
         yield
+    if django_db_keepdb and not request.config.getoption("reuse_db"):
+        with django_db_blocker.unblock():
+            connection.creation.destroy_test_db(str(database_outside), verbosity=0)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def passwords_are_hashed_at_no_cost() -> Iterator[None]:
-    """Of staff, in this process. A good hash takes a fifth of a second, and is Django's own."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+def what_is_djangos_own_costs_little() -> Iterator[None]:
+    """A good hash of a password takes a fifth of a second, and the list of all static files is made for each client of a test."""
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    with override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True):
         yield
 
 
