@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 
 import hypothesis
 import pytest
@@ -74,7 +75,11 @@ def django_db_setup(
     if connection.settings_dict["NAME"] == database_outside:
         yield
         return
-    with django_db_blocker.unblock(), migrated.kept(tmp_path_factory.mktemp("migrated")), django_db_blocker.block():
+    with ExitStack() as until_the_end:
+        until_the_end.enter_context(django_db_blocker.unblock())
+        until_the_end.enter_context(migrated.kept(tmp_path_factory.mktemp("migrated")))
+        until_the_end.enter_context(migrated.emptied_by_delete())
+        until_the_end.enter_context(django_db_blocker.block())
         yield
     if django_db_keepdb and not request.config.getoption("reuse_db"):
         with django_db_blocker.unblock():
