@@ -1,6 +1,7 @@
 """Application advices."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ LINE = st.builds(Note, kind=maybe(st.sampled_from(["ERN", "ADD"])), text=text(80
 MOMENT = st.integers(946_684_800, 3_155_673_600).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
+@cache
 @st.composite
 def problem(draw, version):
     kind, sent = draw(ERRORS)
@@ -57,6 +59,7 @@ def problem(draw, version):
     )
 
 
+@cache
 @st.composite
 def advice(draw, version):
     level, verdict = draw(st.sampled_from(sorted(LEVELS))), draw(st.sampled_from(sorted(VERDICTS)))
@@ -82,6 +85,7 @@ def advice(draw, version):
     )
 
 
+@cache
 @st.composite
 def application_advice(draw, version):
     return ApplicationAdvice(

@@ -1,5 +1,7 @@
 """Order changes and their answers: orders and answers whose lines also say what the change does to them."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from edi_maps.canonical import (
@@ -18,6 +20,7 @@ from .parts import code, day, maybe, quantity
 ACTION = st.sampled_from([action for action in LineAction if action is not LineAction.OTHER])
 
 
+@cache
 @st.composite
 def purchase_order_change(draw):
     order = dict(draw(purchase_order()))
@@ -38,6 +41,7 @@ def purchase_order_change(draw):
     )
 
 
+@cache
 @st.composite
 def change_acknowledgment(draw):
     answer = dict(draw(order_acknowledgment()))

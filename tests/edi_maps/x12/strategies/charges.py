@@ -1,5 +1,7 @@
 """Allowances and charges."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from edi_maps.canonical import Charge
@@ -10,6 +12,7 @@ KIND = st.sampled_from(["allowance", "charge", "service", "none"])
 WHAT = st.sampled_from(["C310", "D240", "G830", "H850"])
 
 
+@cache
 @st.composite
 def charge(draw, /, model=Charge, **more):
     percent = draw(maybe(number(99, 2)))

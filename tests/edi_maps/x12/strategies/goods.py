@@ -1,6 +1,7 @@
 """How goods are described, measured, priced, packed and sent."""
 
 from decimal import Decimal
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ CHARACTERISTIC = st.builds(
 PACKING = st.builds(Characteristic, form=st.just("free"), kind=maybe(st.sampled_from(["35", "66"])), text=text(80))
 
 
+@cache
 @st.composite
 def measurement(draw):
     least = draw(maybe(number(99, 1)))
@@ -68,6 +70,7 @@ def measurement(draw):
     )
 
 
+@cache
 @st.composite
 def price(draw):
     counted = draw(st.booleans())
@@ -81,6 +84,7 @@ def price(draw):
     )
 
 
+@cache
 @st.composite
 def packaging(draw):
     weight, volume = draw(maybe(WEIGHT)), draw(maybe(VOLUME))
@@ -101,6 +105,7 @@ def packaging(draw):
     )
 
 
+@cache
 @st.composite
 def freight(draw):
     place, terms = draw(maybe(text(80))), draw(maybe(st.sampled_from(["EXW", "DAP"])))

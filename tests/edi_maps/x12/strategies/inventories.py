@@ -1,5 +1,7 @@
 """Inventory advices."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from edi_maps.canonical import (
@@ -44,6 +46,7 @@ STOCK_QUANTITY = st.builds(
 CURRENCY = maybe(st.sampled_from(["USD", "EUR"]))
 
 
+@cache
 @st.composite
 def price(draw):
     """A quantity stands with its unit, and a basis with the kind of price."""
@@ -57,6 +60,7 @@ def price(draw):
     )
 
 
+@cache
 @st.composite
 def inventory_item(draw):
     priced = draw(st.booleans())
@@ -80,6 +84,7 @@ def inventory_item(draw):
     )
 
 
+@cache
 @st.composite
 def inventory_advice(draw):
     items = draw(st.lists(inventory_item(), min_size=1, max_size=3))

@@ -1,5 +1,7 @@
 """Invoices."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from edi_maps.canonical import (
@@ -33,6 +35,7 @@ from .parts import (
 )
 
 
+@cache
 @st.composite
 def tax(draw):
     jurisdiction = draw(maybe(code(10)))
@@ -71,6 +74,7 @@ INVOICE_LINE = st.builds(
 )
 
 
+@cache
 @st.composite
 def invoice(draw):
     lines = draw(st.lists(INVOICE_LINE, max_size=4))

@@ -1,6 +1,7 @@
 """Orders and their answers."""
 
 from decimal import Decimal
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ from .parts import (
 )
 
 
+@cache
 @st.composite
 def schedule(draw):
     recipient, second = draw(maybe(text(60))), draw(maybe(day()))
@@ -86,6 +88,7 @@ ORDER_LINE = st.builds(
 )
 
 
+@cache
 @st.composite
 def purchase_order(draw):
     lines = draw(st.lists(ORDER_LINE, min_size=1, max_size=4))
@@ -136,6 +139,7 @@ STATUS = st.sampled_from(
 )
 
 
+@cache
 @st.composite
 def response(draw):
     status, sent = draw(STATUS)
@@ -171,6 +175,7 @@ ACKNOWLEDGMENT_LINE = st.builds(
 )
 
 
+@cache
 @st.composite
 def order_acknowledgment(draw):
     lines = draw(st.lists(ACKNOWLEDGMENT_LINE, max_size=4))

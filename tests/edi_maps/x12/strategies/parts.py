@@ -1,7 +1,11 @@
-"""Values and the parts that records share."""
+"""Values and the parts that records share.
+
+What is drawn again and again is made once: to look through a strategy costs Hypothesis more than to draw from it.
+"""
 
 from datetime import date, time
 from decimal import Decimal
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -18,35 +22,43 @@ from edi_maps.canonical import (
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
+@cache
 def maybe(strategy):
     return st.none() | strategy
 
 
+@cache
 def listed(strategy, most=3):
     return st.lists(strategy, max_size=most).map(tuple)
 
 
+@cache
 def text(longest, alphabet=LETTERS + " -./&,'()#+éüß"):
     """What people write: no leading, trailing or double blanks, which carry no meaning on the wire."""
     return st.text(alphabet, min_size=1, max_size=longest).map(lambda raw: " ".join(raw.split()) or "x")
 
 
+@cache
 def code(longest, shortest=1):
     return st.text(LETTERS + "-", min_size=shortest, max_size=longest)
 
 
+@cache
 def number(most=999_999, places=3):
     return st.decimals(min_value=0, max_value=most, places=places, allow_nan=False, allow_infinity=False)
 
 
+@cache
 def quantity():
     return st.one_of(st.integers(1, 99_999).map(Decimal), number(9_999, 2).filter(bool))
 
 
+@cache
 def day():
     return st.dates(min_value=date(2000, 1, 1), max_value=date(2069, 12, 31))
 
 
+@cache
 def clock():
     return st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59) | st.just(0))
 
@@ -103,6 +115,7 @@ CONTACT = st.builds(
 )
 
 
+@cache
 @st.composite
 def party(draw, roles=("buyer", "seller", "ship_to", "ship_from", "bill_to", "vendor", "manufacturer")):
     named = draw(st.booleans())

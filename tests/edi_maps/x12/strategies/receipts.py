@@ -1,5 +1,7 @@
 """Receiving advices."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from edi_maps.canonical import Carrier, Condition, Discrepancy, Mark, Purpose, ReceivedLine, ReceivingAdvice, Totals
@@ -19,12 +21,14 @@ CONDITION = st.sampled_from(
 )
 
 
+@cache
 @st.composite
 def discrepancy(draw):
     condition, sent = draw(CONDITION)
     return Discrepancy(quantity=draw(maybe(quantity())), unit=draw(maybe(UNIT)), condition=condition, code=sent)
 
 
+@cache
 @st.composite
 def received_line(draw):
     returned = draw(maybe(quantity()))
@@ -54,6 +58,7 @@ def received_line(draw):
     )
 
 
+@cache
 @st.composite
 def receiving_advice(draw):
     lines = draw(st.lists(received_line(), max_size=4))

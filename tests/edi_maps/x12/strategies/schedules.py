@@ -1,6 +1,7 @@
 """Planning and shipping schedules."""
 
 from decimal import Decimal
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ AUTHORIZATION = st.builds(
 TIMED = st.builds(TimedQuantity, quantity=quantity(), time=clock(), references=listed(REFERENCE, 2))
 
 
+@cache
 @st.composite
 def wanted(draw, /, model, **more):
     """One quantity; a time stands with the kind of its date, and a reference with its number."""
@@ -82,6 +84,7 @@ def wanted(draw, /, model, **more):
     )
 
 
+@cache
 @st.composite
 def shipped(draw):
     dated = draw(st.booleans())
@@ -97,6 +100,7 @@ def shipped(draw):
     )
 
 
+@cache
 @st.composite
 def item(draw, /, model, **more):
     priced = draw(st.booleans())
@@ -140,6 +144,7 @@ CALLED_OFF_ITEM = item(
 )
 
 
+@cache
 @st.composite
 def planning_schedule(draw):
     items = draw(st.lists(PLANNED_ITEM, min_size=1, max_size=2))
@@ -168,6 +173,7 @@ def planning_schedule(draw):
     )
 
 
+@cache
 @st.composite
 def shipping_schedule(draw):
     items = draw(st.lists(CALLED_OFF_ITEM, min_size=1, max_size=2))

@@ -1,6 +1,7 @@
 """Ship notices."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ class Shipment:
             )
 
 
+@cache
 @st.composite
 def ship_notice(draw):
     shipment = Shipment(draw)
