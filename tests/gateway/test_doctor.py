@@ -266,15 +266,13 @@ def test_a_clock_apart_from_the_database_s_is_said(db: None, monkeypatch: pytest
 @pytest.mark.own_sqlite
 def test_a_broker_that_says_nothing_or_is_away_is_a_warning_within_a_bound(install: Install, tmp_path: Path) -> None:
     asks = "from gateway.doctor import broker\nfor one in broker.answers('doctor'): print(one.severity, one.where)"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}/0"
-        there = [
-            install(tmp_path, GATEWAY_BROKER_URL=f"{scheme}://gateway:hush@{address}") for scheme in ("amqp", "redis")
-        ]
-        with ThreadPoolExecutor() as both:
-            says_nothing = list(both.map(lambda one: one.python(asks), there))
-    is_away = [one.python(asks) for one in there]
-    assert says_nothing == is_away == [f"warning amqp://{address}\n", f"warning redis://{address}\n"]
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as away:
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}/0" for one in (silent, away)]
+        away.close()
+        urls = [f"{scheme}://gateway:hush@{address}" for scheme in ("amqp", "redis") for address in addresses]
+        with ThreadPoolExecutor() as all_at_once:
+            said = list(all_at_once.map(lambda url: install(tmp_path, GATEWAY_BROKER_URL=url).python(asks), urls))
+    assert said == [f"warning {scheme}://{address}\n" for scheme in ("amqp", "redis") for address in addresses]
 
 
 def test_an_address_is_shown_without_its_password() -> None:
