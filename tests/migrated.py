@@ -15,13 +15,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import psycopg
 import pytest
 from django.db import connection
-from django.db.backends.base.operations import BaseDatabaseOperations
 from psycopg import sql
+
+if TYPE_CHECKING:
+    from django.db.backends.base.operations import BaseDatabaseOperations
 
 #: What was kept, by kind of database: the path of a file, the name of a template.
 _kept: dict[str, str] = {}

@@ -67,9 +67,9 @@ def _steps() -> int:
     return total
 
 
-def _per_s(work: Callable[[], object]) -> float:
+def _per_s(work: Callable[[], object], for_s: float) -> float:
     done, began = 0, time.perf_counter()
-    while (took := time.perf_counter() - began) < _FOR_S:
+    while (took := time.perf_counter() - began) < for_s:
         work()
         done += 1
     return done / took
@@ -84,7 +84,7 @@ def _syncs_per_s() -> float:
             os.pwrite(file.fileno(), block, _BLOCK * (time.perf_counter_ns() % _BLOCKS))
             os.fdatasync(file.fileno())
 
-        return _per_s(write)
+        return _per_s(write, _FOR_S)
 
 
 def _commits_per_s() -> float:
@@ -93,12 +93,13 @@ def _commits_per_s() -> float:
         server.query("CREATE TABLE calibration (id bigserial PRIMARY KEY, said text)")
         url = server.environment["DATABASE_URL"]
         with ProcessPoolExecutor(_CLIENTS, mp_context=multiprocessing.get_context("spawn")) as clients:
-            return sum(clients.map(_commits_of_one, [url] * _CLIENTS))
+            return sum(clients.map(_commits_of_one, [url] * _CLIENTS, [_FOR_S] * _CLIENTS))
 
 
-def _commits_of_one(url: str) -> float:
+def _commits_of_one(url: str, for_s: float) -> float:
     with psycopg.connect(url, autocommit=True) as connection:
-        return _per_s(lambda: connection.execute("INSERT INTO calibration (said) VALUES (%s)", ["x" * 200]))
+        insert = "INSERT INTO calibration (said) VALUES (%s)"
+        return _per_s(lambda: connection.execute(insert, ["x" * 200]), for_s)
 
 
 def _requests_per_s() -> float:
@@ -120,4 +121,4 @@ def _requests_of_one(port: int) -> float:
             wire.request("GET", "/")
             wire.getresponse().read()
 
-        return _per_s(get)
+        return _per_s(get, _FOR_S)
