@@ -156,6 +156,7 @@ def test_saving_a_partner_unchanged_changes_nothing(browser, acme, plant):
     assert directory.profile(acme.pk) == before
 
 
+@pytest.mark.same_anywhere
 @pytest.mark.parametrize(
     ("inline", "row", "reason"),
     [
@@ -223,6 +224,7 @@ def test_a_wrong_entry_is_explained_at_its_place(browser, form, plant, inline, r
     assert not TradingPartner.objects.exists()
 
 
+@pytest.mark.same_anywhere
 def test_a_code_in_small_letters_is_explained(browser, form):
     page = browser.send(ADD, form | {"code": "acme"})
 
@@ -302,6 +304,7 @@ def test_a_certificate_file_in_der_is_read(browser, form):
     assert Certificate.objects.get().certificate_pem == certificate()
 
 
+@pytest.mark.same_anywhere
 def test_a_private_key_in_place_of_a_certificate_is_refused_and_not_shown_again(browser, form):
     browser.add_row(form, "certificates", role="both", certificate_pem=private_key())
 
@@ -311,6 +314,7 @@ def test_a_private_key_in_place_of_a_certificate_is_refused_and_not_shown_again(
     assert body_of(private_key()) not in page
 
 
+@pytest.mark.same_anywhere
 def test_a_file_that_is_no_certificate_is_explained(browser, form):
     browser.add_row(form, "certificates", role="both", upload=SimpleUploadedFile("acme.cer", b"\x00" * 100_000))
 
@@ -372,6 +376,7 @@ def test_a_password_is_taken_replaced_and_forgotten_and_never_shown_or_logged(br
     assert [errors(page) for page in pages if errors(page)] == []
 
 
+@pytest.mark.same_anywhere
 def test_a_password_beside_a_wrong_entry_is_not_shown_again(browser, form, plant):
     browser.add_row(form, "as2", **LINK | {"url": "nowhere"}, http_password=PASSWORD)
 
@@ -392,6 +397,7 @@ def test_a_wrong_wrapping_key_stores_no_password(browser, form, plant, settings)
     assert not TradingPartner.objects.exists()
 
 
+@pytest.mark.same_anywhere
 def test_a_private_key_among_the_authorities_is_refused_and_not_shown_again(browser, form, plant):
     browser.add_row(form, "as2", **LINK, authorities_pem=private_key())
 
@@ -401,6 +407,7 @@ def test_a_private_key_among_the_authorities_is_refused_and_not_shown_again(brow
     assert body_of(private_key()) not in page
 
 
+@pytest.mark.same_anywhere
 def test_a_beginner_sees_five_entries_of_a_link_and_the_rest_is_folded(browser, acme, plant):
     As2Link.objects.create(partner=acme, own_identity=plant, their_name="ACME-AS2")
 
@@ -424,6 +431,7 @@ def test_a_beginner_sees_five_entries_of_a_link_and_the_rest_is_folded(browser, 
     ]
 
 
+@pytest.mark.same_anywhere
 def test_a_group_with_a_mistake_in_it_is_open(browser, form, plant):
     browser.add_row(form, "as2", their_name="ACME-AS2", retry_minutes="soon")
 
@@ -518,6 +526,7 @@ def test_our_certificate_comes_with_its_key_and_the_key_is_never_shown(browser, 
         assert "PRIVATE KEY" not in browser.client.get(again).content.decode()
 
 
+@pytest.mark.same_anywhere
 @pytest.mark.parametrize(
     ("key", "password", "reason"),
     [
