@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.prepared import Prepared
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,20 +28,14 @@ def test_the_demo_tells_the_main_job_and_ends_well(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "each applied once" in ran.stdout
     assert ran.stderr == ""
-    assert _audit(tmp_path / "demo", "checkpoint").returncode == 0
-    trail = _audit(tmp_path / "demo", "verify")
+    with Prepared(_elsewhere(tmp_path / "demo")) as prepared:
+        assert prepared.run("manage.py", "audit", "checkpoint").returncode == 0
+        trail = prepared.run("manage.py", "audit", "verify")
     assert (trail.returncode, trail.stdout.splitlines()[-1]) == (0, "Intact.")
 
 
-def _audit(folder: Path, action: str) -> subprocess.CompletedProcess[str]:
-    """``manage.py audit`` on what the demo left: a database file, wherever the suite has its own."""
-    elsewhere = {"DATABASE_URL", "GATEWAY_BROKER_URL"}
-    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
-    return subprocess.run(
-        [sys.executable, "manage.py", "audit", action],
-        cwd=ROOT,
-        env={**environment, "GATEWAY_DATA_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def _elsewhere(folder: Path) -> dict[str, str]:
+    """What the demo left is in a database file, wherever the suite has its own."""
+    of_the_suite = {"DATABASE_URL", "GATEWAY_BROKER_URL"}
+    environment = {name: value for name, value in os.environ.items() if name not in of_the_suite}
+    return environment | {"DJANGO_SETTINGS_MODULE": "gateway.settings", "GATEWAY_DATA_DIR": str(folder)}

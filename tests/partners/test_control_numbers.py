@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
 
 from partners import control_numbers
 from partners.models import ControlNumber, TradingPartner
+from tests.prepared import Prepared
 from tests.services import need
-
-ROOT = Path(__file__).parents[2]
 
 RIVALS = """
 import json
 from concurrent.futures import ThreadPoolExecutor
-import django
-django.setup()
 from django.core.management import call_command
 from django.db import transaction
 from partners.control_numbers import allocate
@@ -90,18 +84,10 @@ def test_rivals_on_a_file_database_get_different_numbers_without_a_gap(tmp_path)
         "DJANGO_SETTINGS_MODULE": "gateway.settings",
     }
 
-    done = subprocess.run(
-        [sys.executable, "-c", RIVALS],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with Prepared(environment) as prepared:
+        numbers = prepared.printed("-c", RIVALS)
 
-    assert done.returncode == 0, done.stderr
-    assert sorted(json.loads(done.stdout)) == list(range(1, 61))
+    assert sorted(json.loads(numbers)) == list(range(1, 61))
 
 
 @pytest.mark.django_db(transaction=True)

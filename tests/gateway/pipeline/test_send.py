@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -25,10 +22,9 @@ from tests.certificates import make_identity
 from tests.gateway.pipeline.conftest import poll_erp
 from tests.gateway.pipeline.mdns import ask_for_later_receipts, sent, taken, try_once
 from tests.gateway.queue_rows import due_in, lease_runs_out, make_due
+from tests.prepared import Prepared
 
 pytestmark = pytest.mark.django_db
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -201,28 +197,30 @@ def test_terms_and_certificates_of_later_tries_change_no_byte(order, supplier, t
     assert sent().state == "receipted"
 
 
+@pytest.fixture(scope="module")
+def on_this_database(django_db_setup):
+    """Programs that share database and blobs with the tests."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "gateway.settings",
+        "DATABASE_URL": database_url(),
+        "GATEWAY_BLOBS": settings.BLOBS,
+    }
+    with Prepared(environment) as prepared:
+        yield prepared
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("moment", "received"), [("fixed", 0), ("posted", 1), ("noting", 1)])
 @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
-def test_kill_nine_while_sending_and_the_next_worker_sends_the_same_bytes(order, supplier, moment, received, later):
+def test_kill_nine_while_sending_and_the_next_worker_sends_the_same_bytes(
+    order, supplier, on_this_database, moment, received, later
+):
     if later:
         ask_for_later_receipts()
         supplier.answer = taken
     make_due()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.gateway.pipeline.doomed_worker", moment],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "gateway.settings",
-            "DATABASE_URL": database_url(),
-            "GATEWAY_BLOBS": settings.BLOBS,
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = on_this_database.run("-m", "tests.gateway.pipeline.doomed_worker", moment)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(supplier.received) == received
     fixed = sent()
