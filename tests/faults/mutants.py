@@ -156,11 +156,11 @@ def _receipt_before_commit() -> list[Change]:
     store, claim = receive.receive, outbox.claim
     to_store: list[Callable[[], object]] = []
 
-    def promise(incoming: Any, make_answer: Any) -> Any:
+    def promise(incoming: Any, *others: Any) -> Any:
         with transaction.atomic():
-            accepted = store(incoming, make_answer)
+            accepted = store(incoming, *others)
             transaction.set_rollback(True)
-        to_store.append(partial(store, incoming, make_answer))
+        to_store.append(partial(store, incoming, *others))
         return accepted
 
     def with_time(kind: Any, owner: str) -> Any:

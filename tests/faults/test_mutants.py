@@ -1,16 +1,19 @@
 """The harness can fail: each bug that is put into the gateway is caught.
 
-Here those that the state machine catches; ``make faults`` puts in all of them.
+Here those that crash points and the state machine catch; ``make faults ARGS=mutants`` puts in those that only a soak does, too.
 """
 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from django.conf import settings
 
 from tests.faults.mutants import MUTANTS, Layer, caught_by_the_machine
+from tests.faults.programs import ROOT
 
 IN_WALKS = sorted(name for name, mutant in MUTANTS.items() if mutant.layer is Layer.STATE_MACHINE)
 
@@ -23,6 +26,14 @@ IN_WALKS = sorted(name for name, mutant in MUTANTS.items() if mutant.layer is La
 def test_a_bug_that_is_put_in_is_caught(name, caplog):
     caplog.set_level(logging.CRITICAL, "gateway")
     assert caught_by_the_machine(MUTANTS[name])
+
+
+@pytest.mark.own_sqlite
+def test_bugs_that_show_where_a_process_dies_are_caught():
+    names = [name for name, mutant in MUTANTS.items() if mutant.layer is Layer.CRASH_POINTS]
+    program = [sys.executable, "-m", "tests.faults.mutants", *names]
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr[-4000:]}"
 
 
 @pytest.mark.parametrize("name", sorted(set(MUTANTS) - set(IN_WALKS)))
