@@ -614,10 +614,11 @@ def conclude(delivery: Delivery, to: DeliveryState, detail: str) -> bool:
 def revive(delivery: Delivery, *, actor: str) -> None:
     """Try a dead letter again, from a fresh count and under its old key."""
     with transaction.atomic():
-        states.advance(delivery, DeliveryState.OPEN, actor=actor, attempts=0, finished_at=None)
+        # The entry first, as everybody does who ends a delivery: two that lock in another order wait for each other.
         QueueEntry.objects.filter(pk=delivery.pk, state=EntryState.DEAD).update(
             state=EntryState.PENDING, attempts=0, crashes=0, due_at=Now(), waits=False
         )
+        states.advance(delivery, DeliveryState.OPEN, actor=actor, attempts=0, finished_at=None)
         wake_on_commit(delivery.kind)
 
 

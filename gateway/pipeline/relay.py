@@ -63,6 +63,7 @@ def _handle(claim: outbox.Claim, *, now: datetime) -> None:
         _fenced(lost)
     except Exception as error:  # the outer edge: an unforeseen fault is one more reason to try again
         log.exception("the try failed")
+        claim.delivery.refresh_from_db()  # it says what was about to be written and was rolled back
         try:
             # What reaches outside may have had its effect before the fault: it is looked up, not assumed.
             reaches_out = claim.delivery.kind in {DeliveryKind.ERP, DeliveryKind.PARTNER, DeliveryKind.RECEIPT}

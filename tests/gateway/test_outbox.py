@@ -7,7 +7,9 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from gateway import outbox, states
@@ -22,6 +24,7 @@ from gateway.models import (
     QueueEntry,
     QueueLane,
 )
+from gateway.pipeline import relay
 from tests.gateway.queue_rows import due_in, lease_runs_out, make_due
 from tests.gateway.rivals import rival_claim
 from tests.gateway.rows import a_document
@@ -336,6 +339,29 @@ def test_a_revived_dead_letter_keeps_its_key_and_counts_anew():
     again = claimed()
     assert (again.delivery.key, again.attempts) == ("k", 1)
     assert again.token > claim.token
+
+
+def test_who_revives_locks_as_who_settles_does():
+    outbox.bury(queued_and_claimed(), "no")
+    with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+        outbox.revive(Delivery.objects.get(), actor="ann")
+    written = [one["sql"].split()[1].strip('"') for one in asked if one["sql"].startswith("UPDATE")]
+    assert written == ["gateway_queueentry", "gateway_delivery"]
+
+
+def test_the_last_try_that_failed_after_its_ending_is_a_dead_letter_all_the_same(monkeypatch):
+    def ends_and_fails(claim, *, now):
+        with transaction.atomic():
+            outbox.finish(claim, "its reference")
+            raise OSError("before the commit")
+
+    monkeypatch.setitem(relay._HANDLERS, DeliveryKind.APPLY, ends_and_fails)
+    queued("k")
+    QueueEntry.objects.update(attempts=len(settings.RETRY_SCHEDULE_MIN["apply"]))
+    relay.handle(claimed(), now=timezone.now())
+    dead = Delivery.objects.get()
+    assert (dead.state, dead.standing, dead.result) == ("dead", "dead", "")
+    assert Event.objects.get(name="delivery.dead").data["seal"] == dead.seal()
 
 
 def test_a_cancelled_dead_letter_frees_its_lane():
