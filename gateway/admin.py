@@ -230,6 +230,8 @@ class ErpConnectionAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
         token = form.cleaned_data.get("new_token")
         if not token:
+            if self.is_open(obj) and {"active", "blocked_reason"}.intersection(form.changed_data):
+                release.resume(obj)
             return
         try:
             release.renew_token(obj, token, actor=request.user.get_username())

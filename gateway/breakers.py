@@ -192,6 +192,17 @@ def probe_now(remote: str, *, actor: str) -> bool:
         return True
 
 
+def resume(remote: str) -> None:
+    """Let what waits for a remote be due at once, oldest first, because a person has mended what kept it from being sent.
+
+    What waits for an open breaker waits on.
+    """
+    with _locked(remote) as (row, now):
+        row.next_retry_at = None
+        if row.open_until is None:
+            _unlocked(_waiting(remote).filter(due_at__gt=now)).update(due_at=now, waits=False)
+
+
 def may_call(remote: str) -> bool:
     """Whether the breaker is closed."""
     return not Breaker.objects.filter(remote=remote, open_until__isnull=False).exists()

@@ -280,10 +280,11 @@ def _load_again(case: ExceptionCase) -> _Released:
 
 
 def _unblock(case: ExceptionCase) -> None:
-    code = case.fingerprint.rpartition(":")[2]
-    if not ErpConnection.objects.filter(pk=code).update(blocked_reason=""):
+    connection = ErpConnection.objects.filter(pk=case.fingerprint.rpartition(":")[2]).first()
+    if connection is None:
         raise NotPossible("The ERP connection of this case is gone.")
-    outbox.wake_on_commit(DeliveryKind.ERP)
+    ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason="")
+    release.resume(connection)
 
 
 def _resubmit(delivery: Delivery, rejected: Transmission, actor: str) -> None:

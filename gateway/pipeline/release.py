@@ -227,6 +227,7 @@ def block(connection: ErpConnection, why: str, *, since: datetime) -> None:
         since: when the call began; a token that was entered after that is not what was refused.
     """
     with transaction.atomic():
+        _locked(connection)  # before the look: a token that is being entered now is seen, or comes after this
         if ErpToken.objects.filter(connection=connection, sealed_at__gt=since).exists():
             return
         ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason=why or "credentials refused")
@@ -245,10 +246,22 @@ def renew_token(connection: ErpConnection, token: str, *, actor: str) -> None:
         KeystoreError: it cannot be sealed; everything stays as it was.
     """
     with transaction.atomic():
+        _locked(connection)
         connection.set_token(token)
         ErpConnection.objects.filter(pk=connection.pk).update(blocked_reason="")
         exception_queue.settle(_refused_credentials(connection), note="A new token was entered.", actor=actor)
-        outbox.wake_on_commit(DeliveryKind.ERP)
+        resume(connection)
+
+
+def resume(connection: ErpConnection) -> None:
+    """What was held up while a connection was stopped or blocked is due at once; in the transaction that opens it."""
+    breakers.resume(breakers.erp(connection.pk))
+    outbox.wake_on_commit(DeliveryKind.ERP)
+
+
+def _locked(connection: ErpConnection) -> None:
+    """Keep everybody else from opening or closing a connection until the transaction ends."""
+    ErpConnection.objects.select_for_update(no_key=True).only("pk").get(pk=connection.pk)
 
 
 def _refused_credentials(connection: ErpConnection) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -31,6 +32,7 @@ from gateway.models import (
     Event,
     ExceptionCase,
     Order,
+    QueueEntry,
     Transmission,
 )
 from gateway.pipeline import release
@@ -870,6 +872,18 @@ def test_a_block_is_cleared_and_the_code_stays(site, order):
     site.post(address, {**form, "blocked_reason": "", "new_token": ""})
     erp = ErpConnection.objects.get()
     assert (erp.code, erp.blocked_reason) == ("ERP1", "")
+
+
+@pytest.mark.parametrize("stopped", [{"blocked_reason": "401"}, {"active": False}])
+def test_what_waited_for_a_connection_is_due_when_a_person_opens_it(site, order, stopped):
+    with transaction.atomic():
+        waits = outbox.enqueue(DeliveryKind.ERP, "k", erp=order.connection)
+    QueueEntry.objects.filter(pk=waits.pk).update(due_at=Now() + timedelta(hours=1))
+    ErpConnection.objects.update(**stopped)
+    address = reverse("admin:gateway_erpconnection_change", args=[order.connection.pk])
+    form = {"adapter": "rest_json", "base_url": "https://erp.example/", "active": "on", "blocked_reason": ""}
+    site.post(address, {**form, "new_token": ""})
+    assert outbox.claim(DeliveryKind.ERP, "one") is not None
 
 
 def test_a_new_token_opens_the_connection_again(site, order):

@@ -12,10 +12,23 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from gateway import breakers, outbox
-from gateway.models import Blob, Breaker, Delivery, DeliveryKind, ErpConnection, Event, Order, QueueEntry, Transmission
-from gateway.pipeline import relay
+from gateway.models import (
+    Blob,
+    Breaker,
+    Delivery,
+    DeliveryKind,
+    ErpConnection,
+    Event,
+    ExceptionCase,
+    Order,
+    QueueEntry,
+    Transmission,
+)
+from gateway.pipeline import decide, relay, release
 from gateway.transports import as2
 from partners import onboarding
 from partners.models import As2Link, TradingPartner
@@ -63,6 +76,14 @@ def attempts() -> list[int]:
 
 
 # ------------------------------------------------------------------------------------------------------------------ an ERP
+def renew_the_token(connection: ErpConnection, erp: ReferenceProcess) -> None:
+    release.renew_token(connection, erp.token, actor="ann")
+
+
+def retry_its_case(connection: ErpConnection, erp: ReferenceProcess) -> None:
+    decide.retry(ExceptionCase.objects.get(reason="erp_auth_failed"), actor="ann")
+
+
 @pytest.fixture
 def answers(
     connection: ErpConnection, erp: ReferenceProcess, castra: TradingPartner, take: Any, drain: Any
@@ -76,6 +97,27 @@ def answers(
     for kind in (DeliveryKind.TRANSLATE, DeliveryKind.APPLY):
         relay.work(kind, "test")
     return list(Delivery.objects.filter(kind="erp").order_by("pk").values_list("key", flat=True))
+
+
+@pytest.mark.parametrize("mended", [renew_the_token, retry_its_case])
+def test_what_an_erp_connection_that_was_blocked_held_up_is_due_as_soon_as_it_is_open(connection, erp, answers, mended):
+    release.block(connection, "401", since=timezone.now())
+    for _ in range(2):  # each turn of so many would wait for those of the turn before
+        make_due()
+        look(DeliveryKind.ERP)
+    assert not QueueEntry.objects.filter(due_at__lte=Now()).exists()
+    mended(connection, erp)
+    look(DeliveryKind.ERP)
+    assert [erp.applications(key) for key in answers] == [1] * len(answers)
+
+
+def test_a_new_token_does_not_call_an_erp_that_is_down(connection, erp, answers):
+    erp.misbehave("down", count=1000)
+    look(DeliveryKind.ERP)
+    made = calls(erp)
+    release.renew_token(connection, erp.token, actor="ann")
+    look(DeliveryKind.ERP)
+    assert calls(erp) == made
 
 
 def acknowledgment(number: str) -> bytes:

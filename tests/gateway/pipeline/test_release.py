@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection as database
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -16,6 +19,7 @@ from gateway.pipeline import decide, release
 from partners import onboarding
 from tests.gateway.erp.counterpart import ReferenceProcess, order_record
 from tests.gateway.pipeline.conftest import poll_erp
+from tests.services import need
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +143,35 @@ def test_a_refusal_of_the_old_token_that_comes_late_does_not_stop_the_new_one(co
     assert not ExceptionCase.objects.exists()
     erp.release()
     assert poll_erp() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_of_the_old_token_that_comes_while_the_new_one_is_entered_does_not_stop_it(connection, erp):
+    need(database.vendor == "postgresql", "DATABASE_URL names no PostgreSQL: two write at once only there")
+    asked_with_the_old_one, looked = timezone.now(), threading.Event()
+
+    def tell(execute, statement, *call):
+        """The first look of the other one has been, or is kept waiting."""
+        if "FOR NO KEY UPDATE" in statement:
+            looked.set()
+        try:
+            return execute(statement, *call)
+        finally:
+            looked.set()
+
+    def refused() -> None:
+        with database.execute_wrapper(tell):
+            release.block(connection, "401", since=asked_with_the_old_one)
+        database.close()
+
+    other = threading.Thread(target=refused)
+    with transaction.atomic():
+        release.renew_token(connection, erp.token, actor="ann")
+        other.start()
+        assert looked.wait(10)
+    other.join()
+    connection.refresh_from_db()
+    assert connection.blocked_reason == ""
 
 
 def test_an_erp_that_is_down_is_asked_again_at_the_next_turn(connection, erp, acme):
