@@ -6,18 +6,19 @@ and the supplier share the processors of one machine. What counts is what the su
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import linear_regression
+from statistics import fmean, harmonic_mean, linear_regression
 from typing import Final
 
 from tests.bench.as2 import link
 from tests.bench.company import LINES
-from tests.bench.measure import Bench, Result, percentile
+from tests.bench.measure import Bench, Result, machine_busy_s, percentile
 from tests.bench.senders import Posted, Senders
 from tests.bench.site import Gateway, Site, Spent, find_broker, site
 
@@ -42,6 +43,7 @@ class Burst:
     accepted_per_s: float
     into_erp_per_s: float
     each: Spent  #: for one message
+    busy: float  #: share of all processors of the machine, whoever used them
 
 
 @dataclass(slots=True)
@@ -69,11 +71,12 @@ class Way:
     def burst(self, gateway: Gateway, count: int) -> Burst:
         numbers = self.site.take(count)
         self._senders.make(numbers)
-        before, began = gateway.spent(), time.time()
+        before, busy_s, began = gateway.spent(), machine_busy_s(), time.time()
         posted = self._senders.post(gateway.ports, numbers)
         ended = gateway.wait_for(numbers)
-        accepted_s = max(one.taken_at for one in posted) - began
-        return Burst(count / accepted_s, count / (max(ended.values()) - began), (gateway.spent() - before) / count)
+        accepted_s, into_erp_s = max(one.taken_at for one in posted) - began, max(ended.values()) - began
+        busy = (machine_busy_s() - busy_s) / (time.time() - began) / (os.cpu_count() or 1)
+        return Burst(count / accepted_s, count / into_erp_s, (gateway.spent() - before) / count, busy)
 
     def paced(self, gateway: Gateway, per_second: float, seconds: float) -> tuple[list[float], list[float], Depth]:
         """Seconds to the MDN and from there to the ERP, of each message; how much was open meanwhile."""
@@ -154,7 +157,18 @@ def two_of_each() -> Iterator[Result]:
         two = way.site.gateway("two", webs=2, workers=2, broker=broker)
         of_one, of_two = _by_turns(way, one, two)
     yield Result(
-        bench="e2e.two_of_each", value=of_two, unit="messages/s", peer="one web and one worker", peer_value=of_one
+        bench="e2e.two_of_each",
+        value=of_two.per_s,
+        unit="messages/s",
+        peer="one web and one worker",
+        peer_value=of_one.per_s,
+    )
+    yield Result(
+        bench="e2e.two_of_each.busy",
+        value=100 * of_two.busy,
+        unit="% of all processors",
+        peer="one web and one worker",
+        peer_value=100 * of_one.busy,
     )
 
 
@@ -163,7 +177,7 @@ def no_broker() -> Iterator[Result]:
     broker = find_broker()
     with _way(2 * (WARM_UP + ROUNDS * ROUND) + round(PACES[0] * PACED_S)) as way:
         rung, unrung = way.site.gateway("rung", broker=broker), way.site.gateway("unrung")
-        with_broker, without = _by_turns(way, rung, unrung)
+        with_broker, without = (turns.per_s for turns in _by_turns(way, rung, unrung))
         mdns, into_erp, _ = way.paced(unrung, PACES[0], PACED_S)
     yield Result(bench="e2e.no_broker", value=without, unit="messages/s", peer="with a broker", peer_value=with_broker)
     yield from _times(f"e2e.no_broker.{PACES[0]}_per_s", mdns, into_erp)
@@ -182,15 +196,22 @@ def embedded() -> Iterator[Result]:
         yield Result(bench="e2e.sqlite.as2.locked", value=gateway.lock_errors(), unit="lock errors")
 
 
-def _by_turns(way: Way, *gateways: Gateway) -> list[float]:
-    """Messages/s into the ERP of each, all rounds together."""
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """All rounds of one set-up together."""
+
+    per_s: float  #: messages into the ERP
+    busy: float  #: as in Burst, the mean
+
+
+def _by_turns(way: Way, *gateways: Gateway) -> list[Turns]:
     for gateway in gateways:
         way.warm_up(gateway)
-    seconds = [0.0] * len(gateways)
-    for _ in range(ROUNDS):
-        for place, gateway in enumerate(gateways):
-            seconds[place] += ROUND / way.burst(gateway, ROUND).into_erp_per_s
-    return [ROUNDS * ROUND / each for each in seconds]
+    rounds = [[way.burst(gateway, ROUND) for gateway in gateways] for _ in range(ROUNDS)]
+    return [
+        Turns(harmonic_mean([one.into_erp_per_s for one in each]), fmean(one.busy for one in each))
+        for each in zip(*rounds, strict=True)
+    ]
 
 
 def _cost(name: str, burst: Burst) -> Iterator[Result]:

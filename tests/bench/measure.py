@@ -161,6 +161,19 @@ def program_cpu_s(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def machine_busy_s() -> float:
+    """Seconds that the processors of this machine have been at work, all together.
+
+    Raises:
+        Void: this is not Linux.
+    """
+    try:
+        user, nice, system, _, _, irq, softirq, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    except (OSError, ValueError) as error:
+        raise Void("only Linux says how busy it is") from error
+    return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
+
+
 def tree_cpu_s(pid: int) -> float:
     """CPU seconds a process and its children have used, those that have ended included.
 
