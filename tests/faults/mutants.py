@@ -310,10 +310,14 @@ def _full_disk_not_noticed() -> list[Change]:
     return [(Files, "put", as_if)]
 
 
-def _broken_connection_kept() -> list[Change]:
-    from gateway import worker
+def _a_fault_is_the_end() -> list[Change]:
+    """Hands and poll die of the first database that does not answer."""
+    from gateway.worker import Worker
 
-    return [(worker, "close_old_connections", lambda: None)]
+    def report(self: Worker, error: Exception) -> None:
+        raise error
+
+    return [(Worker, "_report", report)]
 
 
 _C, _S, _P = Layer.CRASH_POINTS, Layer.STATE_MACHINE, Layer.SOAK
@@ -341,7 +345,7 @@ MUTANTS: Final = {
         Mutant("everybody_probes", "one call at a time to what is left alone", _S, _everybody_probes),
         Mutant("never_looked_for", "what nobody rings for is found by looking", _P, _never_looked_for),
         Mutant("full_disk_unnoticed", "no room, no promise", _P, _full_disk_not_noticed),
-        Mutant("broken_connection", "a hand outlives its database", _P, _broken_connection_kept, on="postgresql"),
+        Mutant("a_fault_is_the_end", "a worker outlives its database", _P, _a_fault_is_the_end, on="postgresql"),
     )
 }
 

@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ _SETTLED_S: Final = 5.0
 _TICK_S: Final = 0.05
 _HANDS: Final = 4  #: of each process; there are two cores
 _MOST_RSS_MB: Final = 400  #: of one process, whatever it was sent
+_BEATS_S: Final = 10.0  #: twice as long as a part of a process says nothing when all is well
 _WARM_S: Final = 20.0  #: of a life: by then everything has been done once
 _LONG_LIFE_S: Final = 50.0  #: the life of a process that tells whether it grows
 _MOST_GROWTH: Final = 1.1
@@ -74,6 +75,8 @@ _OPEN: Final = (
     "SELECT (SELECT count(*) FROM gateway_queueentry WHERE state <> 'dead' AND kind <> 'timer')"
     " + (SELECT count(*) FROM gateway_document WHERE state = 'parked')"
 )
+_BEATS: Final = "SELECT name, at FROM gateway_heartbeat"
+_PARTS: Final = {"web": ("web",), "worker": ("worker",), "timers": ("worker",), "up": ("web", "worker")}
 _HELD: Final = "SELECT owner, kind FROM gateway_queueentry WHERE state = 'sending'"
 #: Work that reaches outside: of a process that sleeps through its lease only these results can come too late. The other
 #: kinds keep their row locked while they work.
@@ -572,6 +575,7 @@ class Soak:
             "locks somebody waits for": self._database.blocked(),
             "rings nobody has heard": self._left_of(self._broker.waiting),
             "answers other than asked for": _lines(folder / "odd_answers.jsonl"),
+            "parts of processes that say nothing": self._left_of(self._silent, within_s=_BEATS_S),
         }
         for program in self._programs:
             program.note_memory()
@@ -608,6 +612,14 @@ class Soak:
         checks = verdict.judge(evidence)
         facts = self._facts(plan, evidence)
         return Report(verdict.outcome(checks, facts["void"]), facts, checks)
+
+    def _silent(self) -> int:
+        """Web servers and workers without a beat of late, although their processes run."""
+        lately = datetime.now(UTC) - timedelta(seconds=_BEATS_S)
+        beating = {str(name) for name, at in self._database.query(_BEATS) if _moment(at) > lately}
+        parts = {(part, program.pid) for program in self._programs for part in _PARTS[program.role]}
+        host = os.uname().nodename
+        return sum(f"{part}@{host[:80]}:{pid}" not in beating for part, pid in parts)
 
     @staticmethod
     def _left_of(count: Callable[[], int], within_s: float = 5.0) -> int:
@@ -706,6 +718,11 @@ def _latencies(evidence: verdict.Evidence) -> list[float]:
         for row in evidence.rows["deliveries"]
         if row["kind"] == "erp" and row["key"] in applied and came.get(row["document"]) in accepted
     ]
+
+
+def _moment(at: datetime | str) -> datetime:
+    """As a database gives it."""
+    return datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at
 
 
 def _spread(values: list[float]) -> dict[str, float]:
