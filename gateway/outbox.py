@@ -708,16 +708,19 @@ def _bury(claimed: Claim, error: str, *, doubtful: bool = False, reason: str = "
     wake_on_commit(claimed.delivery.kind)
 
 
+#: The first of a lane is one look at an index, and not a count of the lane.
 _WAKE: Final = """
-UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN ({first})
+UPDATE gateway_queueentry SET waits = {false}, due_at = {now} WHERE waits AND state <> 'dead' AND delivery_id IN (
+    SELECT (SELECT min(entry_id) FROM gateway_queuelane WHERE key = freed.column1) FROM (VALUES {lanes}) freed)
 """
-#: Which lanes it was in, and whether anybody stands behind it there: a look at the end of the lane.
+_WAKE_AT_ONCE: Final = 300
+#: Which lanes it was in, and whether anybody stands behind it there: a look at the end of the lane. What is returned has no type
+#: in SQLite, which would go through all lanes to compare it.
 _LEAVE: Final = """
 DELETE FROM gateway_queuelane WHERE entry_id = %s RETURNING key, entry_id < (
-    SELECT max(other.entry_id) FROM gateway_queuelane other WHERE other.key = gateway_queuelane.key)
+    SELECT max(other.entry_id) FROM gateway_queuelane other WHERE other.key = CAST(gateway_queuelane.key AS varchar))
 """
 _OURS: Final = " AND token = %s AND state = 'sending'"
-_FIRST: Final = "(SELECT min(entry_id) FROM gateway_queuelane WHERE key = %s)"
 
 
 def _over(
@@ -743,9 +746,10 @@ def _over(
         cursor.execute(f"DELETE FROM gateway_queueentry WHERE delivery_id = %s{ours}", [delivery.pk, *values])  # noqa: S608
         if not cursor.rowcount:
             raise Fenced(f"{delivery} is somebody else's by now")
-        if freed:
-            # reviewed SQL: the first of a lane is one look at an index, and not a count of the lane; values are bound
-            cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], first=", ".join([_FIRST] * len(freed))), freed)
+        for start in range(0, len(freed), _WAKE_AT_ONCE):  # a notice may ship for as many orders as a partner likes
+            lanes = freed[start : start + _WAKE_AT_ONCE]
+            # reviewed SQL: one statement for all the lanes of a usual delivery; values are bound
+            cursor.execute(_WAKE.format(**_CLOCK[connection.vendor], lanes=", ".join(["(%s)"] * len(lanes))), lanes)
     states.advance(delivery, to, actor=actor, note=note, finished_at=timezone.now(), **also)
     if freed or remote_of(delivery):  # what stood behind it in a lane, or waited for one call less to its remote
         wake_on_commit(delivery.kind)
