@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from typing import Final
 
 import hypothesis
 import pytest
@@ -36,15 +37,38 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)  # before what -m leaves out is left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: Where tests wait for programs most of the time. They begin first, so that nobody is left waiting when all else is done.
+_WAITING: Final = (
+    "tests/acceptance/",
+    "tests/gateway/test_processes.py",
+    "tests/gateway/test_backup.py",
+    "tests/gateway/test_secrets_stay.py",
+    "tests/gateway/test_keys_at_rest.py",
+    "tests/gateway/test_doctor.py",
+    "tests/gateway/test_web_server.py",
+    "tests/faults/",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """Mark who asks the suite's database: whoever asks for it, or has its programs ask it; others are not let near it."""
     for item in items:
-        asks = item.get_closest_marker("django_db") or not {"db", "transactional_db", "django_db_setup"}.isdisjoint(
-            getattr(item, "fixturenames", ())
-        )
-        if asks or issubclass(getattr(item, "cls", None) or object, SimpleTestCase):
+        if _in_process(item) or "django_db_setup" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
+    done = yield  # what -m leaves out is left out, and what pytest-django wants in another order has it
+    items.sort(key=lambda item: _in_process(item) or not item.nodeid.startswith(_WAITING))
+    return done
+
+
+def _in_process(item: pytest.Item) -> bool:
+    """Whether the test itself asks the suite's database."""
+    asked = {"db", "transactional_db"}.intersection(getattr(item, "fixturenames", ()))
+    return bool(
+        asked
+        or item.get_closest_marker("django_db")
+        or issubclass(getattr(item, "cls", None) or object, SimpleTestCase)
+    )
 
 
 @pytest.fixture(scope="session")
