@@ -7,6 +7,7 @@ is forwarded as it is.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -134,23 +135,31 @@ def wake_overlooked() -> int:
 
     An answer may be parked in the very moment its order is made: neither transaction sees the other, and nobody wakes it.
     """
-    woken = 0
-    for document in Document.objects.filter(state=DocumentState.PARKED).order_by("pk")[:_PARKED_AT_ONCE]:
-        try:
-            ready = orders_of(document) is not None
-        except order_book.AmbiguousOrder:
-            ready = True  # applying it makes the case
-        if not ready:
+    parked = Document.objects.filter(state=DocumentState.PARKED)
+    until = time.monotonic() + _LOOKING_S
+    ready = []
+    # What is overlooked was parked a moment ago. One at a time: a supplier says how large they are.
+    for pk in parked.order_by("-pk").values_list("pk", flat=True)[:_PARKED_AT_ONCE]:
+        if time.monotonic() > until:
+            break
+        document = parked.filter(pk=pk).first()
+        if document is None:
             continue
+        try:
+            if orders_of(document) is not None:
+                ready.append(pk)
+        except order_book.AmbiguousOrder:
+            ready.append(pk)  # applying it makes the case
+    for document in (Document.objects.get(pk=pk) for pk in sorted(ready)):  # in the order they came
         lanes = apply_lanes(document, canonical.load(document.record))
         with transaction.atomic():
             outbox.enqueue(DeliveryKind.APPLY, f"apply:{document.uid}:overlooked", document=document, lanes=lanes)
-        woken += 1
-    return woken
+    return len(ready)
 
 
-#: Parked documents looked at in one sweep.
+#: Parked documents looked at in one sweep, the newest first, and for how long: a sweep is shorter than the lease of its timer.
 _PARKED_AT_ONCE: Final = 1000
+_LOOKING_S: Final = 10.0
 
 
 def _orders(partner_id: int, record: canonical.CanonicalRecord) -> list[Order] | None:

@@ -20,7 +20,7 @@ from gateway.models import (
     OrderLine,
     Transmission,
 )
-from gateway.pipeline import decide, escalate, relay, release
+from gateway.pipeline import apply, decide, escalate, relay, release
 from partners import onboarding
 from tests.gateway.erp.counterpart import order_record
 from tests.gateway.pipeline.conftest import poll_erp
@@ -179,6 +179,23 @@ def test_an_answer_parked_in_the_moment_its_order_is_made_is_found_by_the_sweep(
     assert Document.objects.get(direction="inbound").state == "relayed"
     assert erp.applications(of_erp().key) == 1
     assert not ExceptionCase.objects.exists()
+
+
+def test_what_waits_for_long_does_not_keep_the_sweep_from_what_was_just_overlooked(
+    connection, erp, castra, take, drain, monkeypatch
+):
+    onboarding.set_up({"code": "CASTRA", "supplier_numbers": ["S-100"]})
+    monkeypatch.setattr(apply, "_PARKED_AT_ONCE", 1)
+    placed = erp.release()
+    take(acknowledgment("no-such-order"), message_id="m1")
+    take(acknowledgment(placed.number), message_id="m2")
+    drain()
+    monkeypatch.setattr(release, "wake_parked", lambda order: None)
+    poll_erp()
+    escalate.sweep(now=timezone.now())
+    drain()
+    states = Document.objects.filter(direction="inbound").order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["parked", "relayed"]
 
 
 def test_an_answer_to_an_order_nobody_knows_is_a_case_after_its_deadline(castra, take, drain, settings):
