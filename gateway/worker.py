@@ -219,7 +219,8 @@ class Worker:
             step = hand.claim()
 
     def _may_go_on(self) -> bool:
-        return not (self._ending.is_set() or self._alone or threading.current_thread() in self._hung)
+        alone = self._alone is not None and time.monotonic() < self._alone_until
+        return not (self._ending.is_set() or alone or threading.current_thread() in self._hung)
 
     def _claim(self, kind: DeliveryKind, owner: str) -> outbox.Claim | None:
         wary = time.monotonic() < self._wary_until
@@ -228,6 +229,8 @@ class Worker:
             if wary:
                 with self._over:
                     self._over.wait_for(lambda: self._alone is None, max(0.0, self._alone_until - time.monotonic()))
+                if self._ending.is_set():  # since it began to wait
+                    return None
             claim = outbox.claim(kind, owner)
             if claim is not None and claim.crashes and kind is not DeliveryKind.TIMER:
                 now = time.monotonic()

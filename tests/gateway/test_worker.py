@@ -21,6 +21,7 @@ from gateway.bell import bell
 from gateway.models import Checkpoint, Delivery, DeliveryKind, UnsealedEvent
 from gateway.pipeline import relay
 from gateway.worker import ORDER, Worker
+from tests.gateway.queue_rows import lease_runs_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -332,3 +333,19 @@ def test_a_full_worker_passes_a_ring_on(worker, consumers):
 
 def test_a_process_without_hands_hears_nothing():
     assert bell.hear("erp") is False
+
+
+def test_who_waited_for_what_is_tried_alone_begins_nothing_once_the_worker_ends(worker, consumers):
+    consumers.gate.clear()
+    enqueue("killed")
+    assert outbox.claim(DeliveryKind.TRANSLATE, "somebody who died")
+    lease_runs_out()
+    one = worker(hands=2)
+    until(lambda: consumers.began, "the one that is tried alone begun")
+    enqueue("beside")
+    until(lambda: one._claiming.locked(), "another hand that waits for it")
+    assert not one.stop(within_s=0)
+    consumers.gate.set()
+    for hand in one._hands:
+        hand.join(10)
+    assert consumers.ended == ["killed"]
