@@ -571,8 +571,9 @@ class Soak:
         left = {
             "not drained": int(not drained),
             "messages not promised": int(self._standing()["unpromised"]),
-            "idle in transaction": self._database.idle_in_transaction(),
-            "locks somebody waits for": self._database.blocked(),
+            # The gateway still runs, and its timers have transactions of a moment: only what stays is left.
+            "idle in transaction": self._left_of(self._database.idle_in_transaction),
+            "locks somebody waits for": self._left_of(self._database.blocked),
             "rings nobody has heard": self._left_of(self._broker.waiting),
             "answers other than asked for": _lines(folder / "odd_answers.jsonl"),
             "parts of processes that say nothing": self._left_of(self._silent, within_s=_BEATS_S),
