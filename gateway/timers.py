@@ -8,6 +8,7 @@ be begun a second time after its lease: whatever is done here is safe to do twic
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ _SOON: Final = timedelta(minutes=1)
 _CLOSING: Final = timedelta(minutes=20)
 #: One that could not be asked to the end is asked again after this.
 _UNASKED: Final = timedelta(hours=1)
+#: Of timers whose turns may take longer than this a process has one at a time: two of them, and a process of two hands would do
+#: nothing else for hours.
+_LONG: Final = timedelta(minutes=5)
+_at_length: Final = threading.Lock()
 #: The turn of a timer this release does not know, because a newer one made it, is looked at again after this.
 _UNKNOWN: Final = timedelta(minutes=1)
 
@@ -90,19 +95,30 @@ def _run(claim: outbox.Claim, name: str, *, now: datetime) -> timedelta | None:
     if timer is None:
         outbox.again(claim, _UNKNOWN)
         return _UNKNOWN
-    outbox.lease(claim, timer.lease)
-    after, error = None, ""
+    if timer.lease > _LONG and not _at_length.acquire(blocking=False):
+        outbox.again(claim, _SOON)
+        return _SOON
     try:
-        after = timer.turn(now)
-    except DatabaseError:
-        raise
-    except Exception as fault:  # the outer edge of a turn: the next one comes all the same
-        log.exception("the turn failed")
-        error = logs.told(fault)
+        after, error = _turn(claim, timer, now)
+    finally:
+        if timer.lease > _LONG:
+            _at_length.release()
     if after is None:
         after = timer.every()
     outbox.again(claim, after, error)
     return after
+
+
+def _turn(claim: outbox.Claim, timer: Timer, now: datetime) -> tuple[timedelta | None, str]:
+    """When the next one is due, if it says so, and what went wrong."""
+    outbox.lease(claim, timer.lease)
+    try:
+        return timer.turn(now), ""
+    except DatabaseError:
+        raise
+    except Exception as fault:  # the outer edge of a turn: the next one comes all the same
+        log.exception("the turn failed")
+        return None, logs.told(fault)
 
 
 def _erp_poll(name: str) -> Timer | None:

@@ -95,6 +95,28 @@ def test_a_turn_that_wants_to_come_again_soon_does(only):
     assert near(due_in(), timedelta(seconds=20))
 
 
+def test_of_long_turns_a_process_has_one_at_a_time_and_short_ones_do_not_wait(monkeypatch):
+    turns: list[str] = []
+
+    def timer(name: str, lease: timedelta) -> Timer:
+        def turn(now: Any) -> None:
+            turns.append(name)
+            while len(turns) == 1 and (other := outbox.claim(DeliveryKind.TIMER, "another hand")) is not None:
+                run(other)
+
+        return Timer(turn=turn, every=lambda: MINUTE, lease=lease)
+
+    long, short = timedelta(hours=1), timedelta(seconds=30)
+    monkeypatch.setattr(timers, "TIMERS", {"a": timer("a", long), "b": timer("b", long), "c": timer("c", short)})
+    timers.ensure()
+    run(claim())
+    assert turns == ["a", "c"]
+    assert near(due_in("b"), MINUTE)
+    make_due("timer:b")
+    run(claim())
+    assert turns == ["a", "c", "b"]
+
+
 def test_a_turn_that_has_more_to_do_comes_again_at_once(only):
     only(lambda: timedelta(0))
     assert run(claim()) == timedelta(0)
